@@ -1,0 +1,90 @@
+"""The vocabulary shared by every floor: channels, subscriptions, orders."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Channel(enum.StrEnum):
+    """What a public subscription asks for."""
+
+    TRADES = "trades"
+    BOOK_TICKER = "book_ticker"
+    DEPTH = "depth"
+    CANDLES = "candles"
+
+
+class Side(enum.StrEnum):
+    """Side of an order, or of the aggressor in a trade."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class OrderType(enum.StrEnum):
+    """How an order executes."""
+
+    LIMIT = "limit"
+    MARKET = "market"
+
+
+class TimeInForce(enum.StrEnum):
+    """How long an order stays in the book."""
+
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class OrderStatus(enum.StrEnum):
+    """Where an order stands, in one vocabulary for all exchanges."""
+
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One stream of one symbol, in the exchange's own symbol spelling.
+
+    ``interval`` is used by candles only, spelled as ``1m``, ``5m``, ``1h``, ``1d``.
+    """
+
+    channel: Channel
+    symbol: str
+    interval: str = "1m"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order to place. Price and quantity are decimal text: no float rounding.
+
+    ``client_order_id`` is minted for the caller when left empty.
+    """
+
+    symbol: str
+    side: Side
+    quantity: str
+    price: str | None = None
+    type: OrderType = OrderType.LIMIT
+    time_in_force: TimeInForce = TimeInForce.GTC
+    client_order_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The exchange's view of an order. Numbers are the exchange's decimal text."""
+
+    symbol: str
+    order_id: str
+    client_order_id: str
+    status: OrderStatus
+    side: Side
+    price: str
+    quantity: str
+    filled_quantity: str
