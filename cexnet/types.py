@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypeVar
+
+from cexnet_core.errors import ConfigurationError
+
+E = TypeVar("E", bound=enum.StrEnum)
 
 
 class Channel(enum.StrEnum):
@@ -59,12 +64,16 @@ class Subscription:
     symbol: str
     interval: str = "1m"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channel", _one_of(Channel, self.channel, "channel"))
+
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
     """An order to place. Price and quantity are decimal text: no float rounding.
 
-    ``client_order_id`` is minted for the caller when left empty.
+    ``client_order_id`` is minted for the caller when left empty. The enumerated fields
+    take their text as well (``side="buy"``); ConfigurationError names what is allowed.
     """
 
     symbol: str
@@ -74,6 +83,11 @@ class OrderRequest:
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
     client_order_id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "side", _one_of(Side, self.side, "side"))
+        object.__setattr__(self, "type", _one_of(OrderType, self.type, "type"))
+        object.__setattr__(self, "time_in_force", _one_of(TimeInForce, self.time_in_force, "time_in_force"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +102,11 @@ class Order:
     price: str
     quantity: str
     filled_quantity: str
+
+
+def _one_of(kind: type[E], value: str, name: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(kind)
+        raise ConfigurationError(f"{name} is {value!r}: choose one of {allowed}") from None

@@ -35,6 +35,34 @@ from typing import Literal
 
 Outcome = Literal["not_sent", "rejected", "unknown", "done"]
 
+__all__ = [
+    "AuthenticationError",
+    "Banned",
+    "CexnetError",
+    "ClockSkewError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectionClosed",
+    "DeadlineExceeded",
+    "DuplicateOrder",
+    "ExchangeError",
+    "ExchangeUnavailable",
+    "HandshakeError",
+    "InsufficientFunds",
+    "InvalidRequest",
+    "OrderFinished",
+    "OrderNotFound",
+    "OutcomeUnknown",
+    "ProtocolError",
+    "RateLimited",
+    "RequestError",
+    "RequestNotSent",
+    "SchemaError",
+    "StrategyError",
+    "SubscriptionError",
+    "TransportError",
+]
+
 
 class CexnetError(Exception):
     """Base of every exception that cexnet raises on purpose."""

@@ -28,13 +28,16 @@ class Field:
 
     ``unit``      for ``*_ts_ns`` fields: the unit on the wire (fractions allowed).
     ``values``    for enumerated fields (``side``, ``status``, ``is_closed``): the wire's
-                  text, number or boolean (``"true"``/``"false"``) -> our value.
+                  text, number or boolean (``"true"``/``"false"``) -> our value. The
+                  key ``"*"`` stands for every other value; without it a value that
+                  is not listed is a ``DecodeError``.
     ``normalize`` for interned text (``symbol``, ``interval``): wire text -> our text,
                   called once for each new wire text, not once a message.
     ``level``     for ``bids``/``asks``: where price and size stand in one level;
                   array positions, object keys or protobuf field numbers.
-    ``optional``  the path may be absent or null: the field keeps its "not given"
-                  value (NaN for decimals, -1 for integers and times, "" for text).
+    ``optional``  the path may be absent, null or (for numbers) empty text: the field
+                  keeps its "not given" value (NaN for decimals, -1 for integers and
+                  times, "" for text, False for flags).
     """
 
     into: str
@@ -54,6 +57,7 @@ class Message:
     ``when``     path -> text (or tuple of texts) that the value must equal.
     ``has``      paths that must be present (and not null).
     ``literal``  the whole payload, for exchanges that talk bare text (``pong``).
+    ``constants`` event fields that are the same in every such message (``{"ok": False}``).
     ``sequence`` how ``sequence`` continues from one message of a stream to the next:
 
     * ``none``        not checked;
@@ -62,7 +66,8 @@ class Message:
                       and end after it (Binance spot, Gate.io, MEXC);
     * ``previous``    ``prev_sequence`` must equal the last ``sequence`` (USD-M, OKX).
 
-    Messages are tried in the order they are declared; the first that fits wins.
+    Messages are tried in the order they are declared; the first whose ``when`` and
+    ``has`` hold wins. A required field that it then lacks is a ``DecodeError``.
     """
 
     event: str
@@ -70,6 +75,7 @@ class Message:
     when: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     has: tuple[str, ...] = ()
     literal: str | None = None
+    constants: Mapping[str, str | int | bool] = field(default_factory=dict)
     sequence: SequenceRule = "none"
 
 

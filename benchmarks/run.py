@@ -1,0 +1,125 @@
+"""Run the benchmarks and write ``results/NAME.json`` and ``results/table.md``.
+
+``run.py [--quick] [FILE...]``; with ``--quick`` nothing is written, since its
+figures are too rough to quote. Benchmarks want a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cexnet_core import build_info
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+ALTERNATIVES = ("picows", "aiohttp", "msgspec", "orjson", "websockets", "aiolimiter", "ddsketch")
+
+
+def processor() -> str:
+    """The CPU's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except FileNotFoundError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in ALTERNATIVES)
+    return {
+        "processor": processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "build": f"{build_info.MODE}, compiler {build_info.COMPILER}, Cython {build_info.CYTHON}",
+        "alternatives": ", ".join(versions),
+    }
+
+
+def run_file(path: Path, quick: bool) -> list[dict[str, Any]] | None:
+    """The results of one benchmark file, or ``None`` when it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [sys.executable, "-m", "pytest", "-q", "-s", "--no-header", "--timeout=0", str(path)]
+        command += ["--benchmark-quiet", f"--benchmark-json={report}", *(["--quick"] if quick else [])]
+        if subprocess.run(command, cwd=HERE.parent).returncode != 0:
+            return None
+        benchmarks = json.loads(report.read_text())["benchmarks"]
+    return [{"test": each["name"], **each["extra_info"]} for each in benchmarks if each["extra_info"]]
+
+
+def nanoseconds(spread: dict[str, float]) -> str:
+    """``123 (120-131)``: median, 5th and 95th percentile."""
+    digits = 1 if spread["median"] < 100 else 0
+    return f"{spread['median']:,.{digits}f} ({spread['p5']:,.{digits}f}-{spread['p95']:,.{digits}f})"
+
+
+def table_row(result: dict[str, Any]) -> str:
+    """One benchmark in the Markdown table."""
+    ns, ratio, goal = result["ns"], result["ratio"], result["goal"]
+    reached = "" if goal is None else ("yes" if ratio["median"] >= goal else "**no**")
+    return " | ".join(
+        (
+            f"| {result['title']}",
+            nanoseconds(ns[result["ours"]]),
+            f"{result['best']}: {nanoseconds(ns[result['best']])}",
+            f"{ratio['median']:.1f}x ({ratio['p5']:.1f}-{ratio['p95']:.1f})",
+            "" if goal is None else f"{goal:g}x",
+            f"{reached} |",
+        )
+    )
+
+
+def write_table() -> str:
+    """Write the table of everything in ``results``; the table."""
+    reports = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    lines = ["# Benchmarks", ""]
+    lines += ["Nanoseconds an operation: median (5th-95th percentile) of interleaved rounds."]
+    lines += ["Ratio: best alternative / cexnet in the same rounds. `ci/bench` writes this file.", ""]
+    lines += ["| benchmark | cexnet | alternative | ratio | goal | reached |", "|---|---|---|---|---|---|"]
+    lines += [table_row(result) for report in reports for result in report["results"]]
+    for facts in {json.dumps(report["machine"]): report["machine"] for report in reports}.values():
+        lines += ["", *(f"- {name}: {value}" for name, value in facts.items())]
+    table = "\n".join(lines) + "\n"
+    (RESULTS / "table.md").write_text(table)
+    return table
+
+
+def main() -> int:
+    """Run what is named, or everything."""
+    quick = "--quick" in sys.argv[1:]
+    named = [Path(name).resolve() for name in sys.argv[1:] if name != "--quick"]
+    files = named or sorted(HERE.glob("test_bench_*.py"))
+    facts = machine()
+    for name, value in facts.items():
+        print(f"cexnet: {name}: {value}")
+    failed = []
+    for number, path in enumerate(files, 1):
+        print(f"\ncexnet: benchmark {number} of {len(files)}: {path.name}", flush=True)
+        results = run_file(path, quick)
+        if results is None:
+            failed.append(path.name)
+        elif quick:
+            print("\n".join(table_row(result) for result in results))
+        elif results:
+            RESULTS.mkdir(exist_ok=True)
+            report = {"machine": facts, "results": results}
+            name = path.stem.removeprefix("test_bench_")
+            (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    if not quick:
+        print(f"\n{write_table()}")
+    if failed:
+        print(f"cexnet: failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

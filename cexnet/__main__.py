@@ -1,0 +1,5 @@
+"""``python -m cexnet``."""
+
+from cexnet.cli import main
+
+main()

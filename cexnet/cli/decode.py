@@ -1,0 +1,51 @@
+"""``cexnet decode``: a capture straight through the decoder, without sockets."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from cexnet.cli.capture import read_capture, resolve_exchange
+from cexnet.cli.demo import market_events
+from cexnet.exchanges import get_exchange
+from cexnet_core.decode import Decoder
+
+
+def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
+    """Decode every received message of ``path`` and print what came out."""
+    capture = read_capture(path)
+    name = resolve_exchange(exchange, capture)
+    decoder = Decoder(get_exchange(name).schema)
+    start_ns = time.perf_counter_ns()
+    for _, payload in capture.messages:
+        decoder.decode(payload)
+    elapsed_ns = time.perf_counter_ns() - start_ns
+    counters = decoder.counters
+    paths = {
+        "shape": counters.shape,
+        "ondemand": counters.ondemand,
+        "protobuf": counters.protobuf,
+        "errors": counters.errors,
+    }
+    events = market_events(dict(counters.events))
+    if as_json:
+        result = {
+            "exchange": name,
+            "messages": len(capture.messages),
+            "events": events,
+            "decode": paths,
+            "unknown_channels": dict(decoder.unknown_channels),
+        }
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        return
+    console = Console(highlight=False)
+    console.print(f"{path.name}: {len(capture.messages):,} messages of {name}")
+    console.print("events   " + "  ".join(f"{kind} {n:,}" for kind, n in events.items()))
+    console.print("decode   " + "  ".join(f"{kind} {n:,}" for kind, n in paths.items()))
+    for channel, count in decoder.unknown_channels.items():
+        console.print(f"unknown  {channel} {count:,}", markup=False)
+    console.print(f"         {elapsed_ns / len(capture.messages):,.0f} ns a message")

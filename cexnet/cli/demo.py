@@ -1,0 +1,268 @@
+"""``cexnet demo``: the embedded exchange, both managers and a live view in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from cexnet.cli.board import Board, render
+from cexnet.cli.capture import Capture, read_capture, resolve_exchange
+from cexnet.config import Config, ExchangeConfig
+from cexnet.credentials import Credentials, Secret
+from cexnet.exchanges import get_exchange
+from cexnet.factory import TransportFactory
+from cexnet.http import RestManager
+from cexnet.simulator import Simulator
+from cexnet.types import Channel, OrderRequest, Side, Subscription
+from cexnet.websocket import WebSocketManager
+from cexnet.websocket.metrics import WebSocketMetrics
+from cexnet_core.errors import CexnetError, ConfigurationError
+
+API_KEY = "demo-key"
+API_SECRET = "demo-secret"  # noqa: S105 - the embedded exchange's, made up for one run
+
+_logger = logging.getLogger("cexnet.demo")
+
+REFRESH_S = 0.25
+ORDER_INTERVAL_S = 0.5
+ORDER_QUANTITY = "0.1"
+
+# Of the run, this share is for playing a capture: the rest is start and drain.
+CAPTURE_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line asked for; ``exchange`` ``None`` means: decide from the capture."""
+
+    exchange: str | None
+    symbols: tuple[str, ...]
+    capture: Path | None
+    seconds: float
+    rate_per_s: float
+    as_json: bool
+
+
+async def run_demo(options: DemoOptions) -> None:
+    """Run the demo and print its result. Raises CexnetError for whatever cannot start."""
+    if not 0 < options.seconds < math.inf:
+        raise ConfigurationError(f"--seconds is {options.seconds:g}: give a time above 0")
+    capture = read_capture(options.capture) if options.capture is not None else None
+    name = resolve_exchange(options.exchange, capture)
+    exchange = get_exchange(name)
+    symbols = options.symbols or (capture.symbols(exchange.schema) if capture else exchange.symbols)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    async with AsyncExitStack() as stack:
+        say = console.print
+        say(f"starting the embedded {name} exchange for {', '.join(symbols)} ...")
+        simulator = await stack.enter_async_context(
+            Simulator(
+                exchange=name,
+                symbols=symbols,
+                rate_per_s=options.rate_per_s,
+                capture=options.capture,
+                speed=_speed(capture, options.seconds),
+                api_key=API_KEY,
+                api_secret=API_SECRET,
+            )
+        )
+        config = Config(
+            exchange={
+                name: ExchangeConfig(
+                    websocket_url=simulator.ws_url,
+                    rest_url=simulator.rest_url,
+                    credentials=Credentials(API_KEY, Secret(API_SECRET)),
+                )
+            }
+        )
+        factory = await stack.enter_async_context(TransportFactory(config))
+        rest = factory.rest(name) if exchange.rest is not None else None
+        stream = factory.websocket(name)
+        board = Board()
+        if rest is not None:
+            say("REST: ping, server time and depth snapshots ...")
+            await _warm_up(rest, symbols)
+        say(f"WebSocket: subscribing {len(symbols)} symbols x {len(Channel)} channels ...")
+        start_s = time.perf_counter()
+        await stream.initialize(
+            [Subscription(channel, symbol) for symbol in symbols for channel in Channel],
+            board.on_event,
+        )
+        ends_s = start_s + options.seconds
+        trader = None
+        if rest is not None and capture is None:
+            trader = asyncio.create_task(_trade(rest, symbols, board, ends_s), name="cexnet-demo-trader")
+        try:
+            view = _View(f"cexnet demo: {name}", stream, rest, board, console)
+            await view.show(
+                until_s=ends_s,
+                finished=simulator.finished if capture is not None else None,
+                live=not options.as_json and console.is_terminal,
+            )
+        finally:
+            if trader is not None:
+                trader.cancel()
+                await asyncio.gather(trader, return_exceptions=True)
+        seconds = time.perf_counter() - start_s
+        metrics = stream.metrics()
+        result = _result(name, capture, seconds, metrics, stream, rest)
+    if options.as_json:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        return
+    console.print(
+        f"{metrics.messages:,} messages in {seconds:.1f} s, gaps {metrics.gaps}, "
+        f"dropped {metrics.dropped}, decode errors {metrics.decode['errors']}, "
+        f"REST requests {result['rest']['requests']}, REST errors {result['rest']['errors']}"
+    )
+
+
+def _speed(capture: Capture | None, seconds: float) -> float:
+    """Pace that plays the whole capture within the run; never slower than recorded."""
+    if capture is None:
+        return 1.0
+    return max(1.0, capture.duration_s / (seconds * CAPTURE_SHARE))
+
+
+async def _warm_up(rest: RestManager, symbols: tuple[str, ...]) -> None:
+    await rest.ping()
+    await rest.server_time_ms()
+    for symbol in symbols:
+        await rest.depth(symbol, 100)
+
+
+async def _trade(rest: RestManager, symbols: tuple[str, ...], board: Board, ends_s: float) -> None:
+    """Place, query and cancel an order well below the market, one symbol after the other."""
+    turn = 0
+    while time.perf_counter() < ends_s:
+        symbol = symbols[turn % len(symbols)]
+        turn += 1
+        row = board.rows.get(symbol)
+        if row is not None and row.bid > 0:
+            try:
+                await _round_trip(rest, symbol, row.bid * 0.9)
+            except CexnetError as error:  # counted by the manager; the demo goes on and shows it
+                _logger.warning("order on %s: %s", symbol, error)
+        await asyncio.sleep(ORDER_INTERVAL_S)
+
+
+async def _round_trip(rest: RestManager, symbol: str, price: float) -> None:
+    placed = await rest.place_order(
+        OrderRequest(symbol, Side.BUY, quantity=ORDER_QUANTITY, price=f"{price:.2f}")
+    )
+    await rest.query_order(symbol, client_order_id=placed.client_order_id)
+    await rest.cancel_order(symbol, client_order_id=placed.client_order_id)
+
+
+@dataclass(slots=True)
+class _View:
+    """Waits for the end of the run and, in a terminal, redraws the table meanwhile."""
+
+    title: str
+    stream: WebSocketManager
+    rest: RestManager | None
+    board: Board
+    console: Console
+    _seen: int = 0
+    _seen_s: float = 0.0
+
+    async def show(self, *, until_s: float, finished: asyncio.Event | None, live: bool) -> None:
+        """Return at ``until_s``, and with ``finished`` not before it was set."""
+        if not live:
+            await self._wait(until_s, finished)
+            return
+        self._seen_s = time.perf_counter()
+        with Live(self._draw(), console=self.console, auto_refresh=False) as screen:
+            while not self._over(until_s, finished):
+                await asyncio.sleep(REFRESH_S)
+                screen.update(self._draw(), refresh=True)
+
+    @staticmethod
+    def _over(until_s: float, finished: asyncio.Event | None) -> bool:
+        return time.perf_counter() >= until_s and (finished is None or finished.is_set())
+
+    async def _wait(self, until_s: float, finished: asyncio.Event | None) -> None:
+        await asyncio.sleep(max(0.0, until_s - time.perf_counter()))
+        if finished is not None:
+            await finished.wait()
+
+    def _draw(self) -> Any:
+        metrics = self.stream.metrics()
+        now_s = time.perf_counter()
+        rate = (metrics.messages - self._seen) / max(1e-3, now_s - self._seen_s)
+        self._seen, self._seen_s = metrics.messages, now_s
+        router = self.stream.router
+        return render(
+            self.title,
+            self.board,
+            metrics,
+            rate,
+            {"decode": router.decoded, "handle": router.handled, "receive to handled": router.total},
+            {} if self.rest is None else {"REST total": self.rest.latency.total},
+            _rest_line(self.rest),
+        )
+
+
+def _result(
+    name: str,
+    capture: Capture | None,
+    seconds: float,
+    metrics: WebSocketMetrics,
+    stream: WebSocketManager,
+    rest: RestManager | None,
+) -> dict[str, Any]:
+    total = stream.router.total
+    timed = rest is not None and rest.latency.total.count > 0
+    return {
+        "exchange": name,
+        "source": "synthetic" if capture is None else "capture",
+        "seconds": round(seconds, 3),
+        "messages": metrics.messages,
+        "events": market_events(metrics.events),
+        "decode": metrics.decode,
+        "gaps": metrics.gaps,
+        "duplicates": metrics.duplicates,
+        "reorders": metrics.reorders,
+        "dropped": metrics.dropped,
+        "handler_errors": metrics.handler_errors,
+        "unrouted": sum(metrics.unrouted.values()),
+        "unknown_channels": metrics.unknown_channels,
+        "messages_per_s": round(metrics.messages / seconds, 1),
+        "receive_to_handled_ns": {
+            "p50": total.percentile(50.0),
+            "p99": total.percentile(99.0),
+            "p999": total.percentile(99.9),
+            "max": total.max,
+        },
+        "rest": {
+            "requests": rest.counters.requests if rest else 0,
+            "errors": rest.counters.errors if rest else 0,
+            "p50_us": rest.latency.total.percentile(50.0) / 1e3 if rest and timed else None,
+            "p99_us": rest.latency.total.percentile(99.0) / 1e3 if rest and timed else None,
+        },
+    }
+
+
+def _rest_line(rest: RestManager | None) -> str:
+    if rest is None:
+        return "REST: cexnet has no tables for this exchange yet"
+    return f"REST requests {rest.counters.requests}  errors {rest.counters.errors}"
+
+
+MARKET_EVENTS = ("BookTicker", "Trade", "DepthUpdate", "DepthSnapshot", "Candle")
+
+
+def market_events(events: dict[str, int]) -> dict[str, int]:
+    """Counts of the market-data kinds, zeros included."""
+    return {kind: events.get(kind, 0) for kind in MARKET_EVENTS}

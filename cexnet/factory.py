@@ -1,0 +1,72 @@
+"""``TransportFactory``: configuration -> managers. It closes everything that it made."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from cexnet.config import Config
+from cexnet.exchanges import get_exchange
+from cexnet.http.manager import RestManager
+from cexnet.websocket.manager import StateListener, WebSocketManager
+from cexnet_core.errors import ConfigurationError
+
+
+class TransportFactory:
+    """Builds managers from a ``Config``; without one, for the exchanges' own hosts.
+
+    Raises ConfigurationError when the configuration names an exchange that cexnet lacks.
+
+    ::
+
+        async with TransportFactory(config) as factory:
+            stream = factory.websocket("binance")
+            rest = factory.rest("binance")
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config if config is not None else Config()
+        for name in self.config.exchange:
+            get_exchange(name)
+        self._made: list[WebSocketManager | RestManager] = []
+
+    def websocket(self, exchange: str, *, on_state: StateListener | None = None) -> WebSocketManager:
+        """A manager for the exchange's public streams, not yet connected.
+
+        Raises ConfigurationError for an unknown exchange, naming those there are.
+        """
+        settings = self.config.of(exchange)
+        strategies = get_exchange(exchange).websocket_strategies(settings.websocket_url)
+        manager = WebSocketManager(strategies, name=exchange, on_state=on_state)
+        self._made.append(manager)
+        return manager
+
+    def rest(self, exchange: str) -> RestManager:
+        """A manager for the exchange's REST interface, signed when credentials are configured.
+
+        Raises ConfigurationError for an unknown exchange or one without REST tables.
+        """
+        settings = self.config.of(exchange)
+        known = get_exchange(exchange)
+        if known.rest is None:
+            raise ConfigurationError(f"cexnet has no REST tables for {exchange}: only its streams")
+        manager = known.rest(settings.rest_url, settings.credentials)
+        self._made.append(manager)
+        return manager
+
+    async def close(self) -> None:
+        """Close every manager made here. Idempotent."""
+        made, self._made = self._made, []
+        await asyncio.gather(*(manager.close() for manager in made))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,64 @@
+"""What comes back: the raw answer of the wire, and what the caller receives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP response, read whole. Times are ``cexnet_core.clock.ticks_ns``."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    started_ns: int
+    sent_ns: int
+    first_byte_ns: int
+    done_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long each stage took, in nanoseconds, for the try that succeeded.
+
+    ``pool_wait_ns`` is the wait for a connection, opening one included;
+    ``first_byte_ns`` runs from the write to the response's head; ``total_ns`` covers
+    the whole call with all its tries.
+    """
+
+    limit_wait_ns: int
+    sign_ns: int
+    pool_wait_ns: int
+    first_byte_ns: int
+    total_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response(Generic[T]):
+    """A successful answer. ``headers`` look names up without regard to case."""
+
+    data: T
+    status: int
+    headers: Mapping[str, str]
+    timings: Timings
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """The order book at one moment, best level first, as the exchange's decimal text.
+
+    ``sequence`` is the update id that depth updates continue from.
+    ``exchange_ts_ns`` is -1 when the exchange gives no time.
+    """
+
+    symbol: str
+    sequence: int
+    bids: tuple[tuple[str, str], ...]
+    asks: tuple[tuple[str, str], ...]
+    exchange_ts_ns: int = -1

@@ -1,0 +1,85 @@
+"""What a request is: the endpoint's row in the exchange's table, and one call of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+ParamValue = str | int | bool | None
+Param = tuple[str, ParamValue]
+Params = Mapping[str, ParamValue] | Sequence[Param]
+
+
+class Priority(enum.IntEnum):
+    """The limiter's lanes, most urgent first. FIFO holds inside a lane."""
+
+    CANCEL = 0
+    PLACE = 1
+    QUERY = 2
+    BACKGROUND = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row of an exchange's REST table.
+
+    ``path`` may hold ``{name}`` parts. ``scopes`` names the metering scopes that a
+    call is charged to; a scope that counts weight is charged ``weight``, the others 1.
+    ``idempotent`` says that sending the request twice does what sending it once does:
+    only then may a request be sent again after bytes of it have left us. ``weigh``
+    gives the weight where it depends on the parameters.
+    """
+
+    name: str
+    method: str
+    path: str
+    weight: int = 1
+    scopes: tuple[str, ...] = ()
+    signed: bool = False
+    idempotent: bool = True
+    priority: Priority = Priority.QUERY
+    weigh: Callable[[Mapping[str, str]], int] | None = None
+
+    @property
+    def label(self) -> str:
+        """Method and path pattern, free of parameters: safe in logs and errors."""
+        return f"{self.method} {self.path}"
+
+
+@dataclass(slots=True)
+class Call(Generic[T]):
+    """One use of an endpoint, with everything that stays the same on every try.
+
+    ``scope_key`` tells buckets apart that the exchange keeps per symbol. ``parse``
+    turns the body of a successful answer into the result; it raises
+    ``msgspec.MsgspecError`` when the body is not what the exchange documents.
+    """
+
+    endpoint: Endpoint
+    path: str
+    parse: Callable[[bytes], T]
+    params: Params = ()
+    body: bytes = b""
+    weight: int = 1
+    scope_key: str = ""
+    client_order_id: str = ""
+    idempotent: bool = True
+    priority: Priority = Priority.QUERY
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """Exactly what goes on the wire. ``target`` is the percent-encoded path and query."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        path = self.target.partition("?")[0]
+        return f"WireRequest({self.method} {path}, {len(self.body)} bytes of body)"

@@ -1,0 +1,12 @@
+"""Faults that the simulator commits on purpose: scripted, seeded, counted.
+
+They take hold at three places only: where a client asks to be let in
+(:mod:`.upgrades`), where frames leave (:mod:`.outbound`) and where requests come in
+(:mod:`.requests`). The exchanges' personas know nothing of them.
+"""
+
+from cexnet.simulator.faults.fault import FAULTS, Fault
+from cexnet.simulator.faults.parse import parse_fault
+from cexnet.simulator.faults.script import FaultScript
+
+__all__ = ["FAULTS", "Fault", "FaultScript", "parse_fault"]

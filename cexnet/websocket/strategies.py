@@ -1,0 +1,152 @@
+"""What an exchange supplies to a ``WebSocketManager``: three strategies in one set.
+
+The set is validated once, at ``WebSocketManager.initialize()``; afterwards the manager
+reaches each strategy by plain attribute, with no checks at run time.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cexnet.types import Subscription
+from cexnet_core.decode import Decoder
+from cexnet_core.errors import StrategyError
+from cexnet_core.events import SubscriptionAck, SymbolTable
+from cexnet_core.route import Receiver, Router
+from cexnet_core.schema import WireSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect. ``ssl_context`` ``None`` means verified defaults for ``wss``."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ssl_context: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What the client must send to keep the connection: ``message()`` every ``interval_s``."""
+
+    interval_s: float
+    message: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """One subscribe or unsubscribe message on the wire and the topics it is about."""
+
+    payload: bytes
+    request_id: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an answer of the exchange decided: topics confirmed, topics refused and why."""
+
+    request: ControlRequest
+    confirmed: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+class ConnectionStrategy:
+    """Endpoint, heartbeat and limits of one connection.
+
+    ``connect_deadline_s`` bounds DNS, TCP, TLS and upgrade together.
+    ``max_message_bytes`` bounds one message; a larger one closes with code 1009.
+    """
+
+    heartbeat: Heartbeat | None = None
+    connect_deadline_s: float = 10.0
+    max_message_bytes: int = 16 * 1024 * 1024
+
+    def endpoint(self, topics: Sequence[str]) -> Endpoint:
+        """Where to connect for ``topics`` (one shard of them)."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement endpoint(topics)")
+
+
+class SubscriptionStrategy:
+    """How topics are spelled, asked for and confirmed.
+
+    ``max_topics_per_connection`` and ``max_messages_per_s`` are the exchange's limits,
+    ``max_topics_per_message`` keeps one request small enough for it.
+    """
+
+    max_topics_per_connection: int = 1024
+    max_topics_per_message: int = 50
+    max_messages_per_s: int = 5
+
+    def topic(self, subscription: Subscription) -> str:
+        """The exchange's name of a subscription; equal subscriptions give equal topics."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement topic(subscription)")
+
+    def subscribe(self, topics: Sequence[str], request_id: int) -> list[ControlRequest]:
+        """Messages that ask for ``topics``; ids count up from ``request_id``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement subscribe(...)")
+
+    def unsubscribe(self, topics: Sequence[str], request_id: int) -> list[ControlRequest]:
+        """Messages that end ``topics``; ids count up from ``request_id``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement unsubscribe(...)")
+
+    def settle(self, ack: SubscriptionAck, pending: Sequence[ControlRequest]) -> Settlement | None:
+        """Match an answer to one of ``pending`` (oldest first); ``None``: not for any of them.
+
+        A request is finished when every one of its topics was confirmed or refused.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement settle(...)")
+
+    def group(self, topic: str) -> str:
+        """Topics of different groups never share a connection (an exchange's routes)."""
+        return ""
+
+    def shards(self, topics: Sequence[str]) -> list[tuple[str, ...]]:
+        """Spread ``topics`` over as many connections as routes and limits need."""
+        groups: dict[str, list[str]] = {}
+        for topic in topics:
+            groups.setdefault(self.group(topic), []).append(topic)
+        size = self.max_topics_per_connection
+        return [
+            tuple(members[i : i + size]) for members in groups.values() for i in range(0, len(members), size)
+        ]
+
+
+class MessageParser:
+    """Owns the wire schema, the decoder and the route of one manager."""
+
+    def __init__(self, schema: WireSchema, *, exact: bool = False) -> None:
+        self.schema = schema
+        self.symbols = SymbolTable()
+        self.decoder = Decoder(schema, symbols=self.symbols, exact=exact)
+        self.router = Router(schema, self.symbols)
+
+    def receiver(self, connection_id: int) -> Receiver:
+        """The sink of one connection; events carry ``connection_id``."""
+        return Receiver(self.decoder, self.router, connection_id)
+
+
+@dataclass(slots=True)
+class WebSocketStrategySet:
+    """The three strategies of a ``WebSocketManager``."""
+
+    connection: ConnectionStrategy
+    subscription: SubscriptionStrategy
+    parser: MessageParser
+
+    def validate(self) -> None:
+        """Raise :class:`StrategyError` naming every slot that is missing or of a wrong type."""
+        wanted: dict[str, type] = {
+            "connection": ConnectionStrategy,
+            "subscription": SubscriptionStrategy,
+            "parser": MessageParser,
+        }
+        problems = [
+            f"{slot} is {type(getattr(self, slot)).__name__}, a {kind.__name__} is needed"
+            for slot, kind in wanted.items()
+            if not isinstance(getattr(self, slot), kind)
+        ]
+        if problems:
+            raise StrategyError("incomplete WebSocketStrategySet: " + "; ".join(problems))

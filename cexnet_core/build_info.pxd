@@ -1,0 +1,1 @@
+cdef const char* build_mode() noexcept nogil    # "release", "debug" or "trace"

@@ -1,0 +1,46 @@
+"""The README's engine runs as it is printed, and the documents' blocks at least define what they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(name: str) -> list[str]:
+    path = ROOT / name
+    if not path.exists():
+        pytest.skip(f"{name} is not part of an installed wheel")
+    found = BLOCK.findall(path.read_text())
+    assert found, f"{name} has no Python block"
+    return found
+
+
+def test_the_readmes_engine_streams() -> None:
+    (engine,) = blocks("README.md")
+    done = subprocess.run(
+        [sys.executable, "-c", engine], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "BookTicker(symbol='BTCUSDT'" in done.stdout
+    counted = re.search(r"(\d+) messages\n\Z", done.stdout)
+    assert counted is not None
+    assert int(counted[1]) > 0
+
+
+@pytest.mark.parametrize("index", range(2))
+def test_the_overviews_blocks_import_and_define(index: int) -> None:
+    block = blocks("docs/overview.md")[index]
+    # Their engines talk to a real exchange: everything but the last call is run.
+    tree = ast.parse(block)
+    tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    names: dict[str, object] = {"__name__": "overview"}
+    exec(compile(tree, "docs/overview.md", "exec"), names)  # noqa: S102 - our own document
+    assert callable(names.get("main") or names.get("buy"))

@@ -1,0 +1,264 @@
+"""What each exchange's intents put on the wire, and what they make of the answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+
+from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
+from cexnet.http.endpoint import Call, Priority
+from cexnet.http.strategies import RequestStrategy
+from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
+from cexnet_core.errors import ConfigurationError
+
+EXCHANGES = [binance_rest, gateio_rest, mexc_rest]
+
+
+def requests(module: ModuleType) -> RequestStrategy:
+    found = module.rest_strategies().request
+    assert isinstance(found, RequestStrategy)
+    return found
+
+
+def shown(call: Call[Any]) -> tuple[str, str, dict[str, Any]]:
+    given = {name: value for name, value in dict(call.params).items() if value is not None}
+    return call.endpoint.method, call.path, given
+
+
+def order(**fields: Any) -> OrderRequest:
+    known = {"symbol": "BTCUSDT", "side": Side.SELL, "quantity": "0.5", "price": "10.00"}
+    return OrderRequest(**{**known, "client_order_id": "abc", **fields})
+
+
+def test_binance_limit_order() -> None:
+    call = requests(binance_rest).place_order(order(time_in_force=TimeInForce.IOC))
+    assert shown(call) == (
+        "POST",
+        "/api/v3/order",
+        {
+            "symbol": "BTCUSDT",
+            "side": "SELL",
+            "type": "LIMIT",
+            "timeInForce": "IOC",
+            "quantity": "0.5",
+            "price": "10.00",
+            "newClientOrderId": "abc",
+            "newOrderRespType": "RESULT",
+        },
+    )
+    assert not call.idempotent
+    assert (call.priority, call.weight, call.client_order_id) == (Priority.PLACE, 1, "abc")
+
+
+def test_market_orders_carry_no_price() -> None:
+    market = order(type=OrderType.MARKET, price=None)
+    _, _, params = shown(requests(binance_rest).place_order(market))
+    assert params["type"] == "MARKET"
+    assert not {"price", "timeInForce"} & set(params)
+    _, _, params = shown(requests(mexc_rest).place_order(market))
+    assert params["type"] == "MARKET"
+    assert "price" not in params
+    body = json.loads(
+        requests(gateio_rest)
+        .place_order(order(type=OrderType.MARKET, price=None, client_order_id="t-abc"))
+        .body
+    )
+    assert body["time_in_force"] == "ioc"
+    assert "price" not in body
+
+
+@pytest.mark.parametrize(
+    "in_force, kind",
+    [
+        (TimeInForce.GTC, "LIMIT"),
+        (TimeInForce.IOC, "IMMEDIATE_OR_CANCEL"),
+        (TimeInForce.FOK, "FILL_OR_KILL"),
+    ],
+)
+def test_mexc_says_time_in_force_by_type(in_force: TimeInForce, kind: str) -> None:
+    _, _, params = shown(requests(mexc_rest).place_order(order(time_in_force=in_force)))
+    assert params["type"] == kind
+    assert not {"timeInForce", "newOrderRespType"} & set(params)
+
+
+def test_gateio_limit_order() -> None:
+    asked = order(symbol="BTC_USDT", client_order_id="t-abc", time_in_force=TimeInForce.FOK)
+    call = requests(gateio_rest).place_order(asked)
+    assert shown(call) == ("POST", "/api/v4/spot/orders", {})
+    assert json.loads(call.body) == {
+        "text": "t-abc",
+        "currency_pair": "BTC_USDT",
+        "type": "limit",
+        "account": "spot",
+        "side": "sell",
+        "amount": "0.5",
+        "time_in_force": "fok",
+        "price": "10.00",
+    }
+    assert call.scope_key == "BTC_USDT"
+
+
+def test_gateio_refuses_a_market_buy_that_would_mean_another_amount() -> None:
+    asked = order(side=Side.BUY, type=OrderType.MARKET, price=None, client_order_id="t-a")
+    with pytest.raises(ConfigurationError, match="quote currency"):
+        requests(gateio_rest).place_order(asked)
+
+
+@pytest.mark.parametrize("module", [binance_rest, mexc_rest])
+def test_by_id(module: ModuleType) -> None:
+    strategy = requests(module)
+    by_theirs = {"symbol": "S", "orderId": "7"}
+    assert shown(strategy.cancel_order("S", "7", "")) == ("DELETE", "/api/v3/order", by_theirs)
+    by_ours = {"symbol": "S", "origClientOrderId": "a"}
+    assert shown(strategy.query_order("S", "", "a")) == ("GET", "/api/v3/order", by_ours)
+
+
+def test_gateio_by_id_in_the_path() -> None:
+    call = requests(gateio_rest).cancel_order("BTC_USDT", "", "t-a.b")
+    assert shown(call) == (
+        "DELETE",
+        "/api/v4/spot/orders/t-a.b",
+        {"currency_pair": "BTC_USDT"},
+    )
+    call = requests(gateio_rest).query_order("BTC_USDT", "12/../3?x", "")
+    assert call.path == "/api/v4/spot/orders/12%2F..%2F3%3Fx"
+
+
+@pytest.mark.parametrize("module", EXCHANGES)
+def test_cancels_and_orders_are_never_idempotent_and_cancels_go_first(module: ModuleType) -> None:
+    for endpoint in module.ENDPOINTS:
+        if endpoint.method == "GET":
+            assert endpoint.idempotent
+        elif not endpoint.path.endswith("/test"):
+            assert not endpoint.idempotent
+            lane = Priority.CANCEL if endpoint.method == "DELETE" else Priority.PLACE
+            assert endpoint.priority == lane
+
+
+@pytest.mark.parametrize("module", EXCHANGES)
+def test_every_scope_of_the_table_is_metered(module: ModuleType) -> None:
+    known = {scope.name for scope in module.LIMITS}
+    for endpoint in module.ENDPOINTS:
+        assert endpoint.scopes
+        assert set(endpoint.scopes) <= known
+
+
+@pytest.mark.parametrize(
+    "module, pattern",
+    [
+        (binance_rest, r"[a-zA-Z0-9\-_]{1,36}"),
+        (mexc_rest, r"[0-9A-Za-z_\-]{1,32}"),
+        (gateio_rest, r"t-[0-9A-Za-z_.\-]{1,28}"),
+    ],
+)
+def test_minted_ids_obey_the_rule_and_differ(module: ModuleType, pattern: str) -> None:
+    strategy = requests(module)
+    ids = {strategy.place_order(order(client_order_id="")).client_order_id for _ in range(200)}
+    assert len(ids) == 200
+    assert all(re.fullmatch(pattern, one) for one in ids)
+
+
+@pytest.mark.parametrize("module", EXCHANGES)
+@pytest.mark.parametrize("given", ["ä", "a b", "x" * 37, "a\n"])
+def test_ids_against_the_rule_are_refused(module: ModuleType, given: str) -> None:
+    with pytest.raises(ConfigurationError, match="client order id"):
+        requests(module).place_order(order(client_order_id=given))
+    with pytest.raises(ConfigurationError, match="client order id"):
+        requests(module).query_order("S", "", given)
+
+
+@pytest.mark.parametrize("module", EXCHANGES)
+@pytest.mark.parametrize("kind, price", [(OrderType.LIMIT, None), (OrderType.MARKET, "1")])
+def test_price_and_type_must_agree(module: ModuleType, kind: OrderType, price: str | None) -> None:
+    with pytest.raises(ConfigurationError, match="price"):
+        requests(module).place_order(order(type=kind, price=price, client_order_id=""))
+
+
+@pytest.mark.parametrize("limit, weight", [(1, 5), (100, 5), (101, 25), (1000, 50), (5000, 250)])
+def test_binance_weighs_a_book_by_its_depth(limit: int, weight: int) -> None:
+    assert requests(binance_rest).depth("S", limit).weight == weight
+
+
+def test_snapshots() -> None:
+    text = {"bids": [["1.10", "2"]], "asks": [["1.2", "3"]]}
+    book = requests(binance_rest).depth("S", 5).parse(json.dumps({"lastUpdateId": 9, **text}).encode())
+    assert (book.sequence, book.bids, book.asks) == (9, (("1.10", "2"),), (("1.2", "3"),))
+    assert book.exchange_ts_ns == -1
+    call = requests(gateio_rest).depth("BTC_USDT", 100)
+    assert shown(call)[2] == {"currency_pair": "BTC_USDT", "limit": 100, "with_id": True}
+    book = call.parse(json.dumps({"id": 4, "current": 17, "update": 16, **text}).encode())
+    assert (book.sequence, book.exchange_ts_ns, book.symbol) == (4, 17_000_000, "BTC_USDT")
+
+
+def gate(**fields: Any) -> Order:
+    known = {
+        "id": "5",
+        "text": "t-a",
+        "currency_pair": "BTC_USDT",
+        "status": "open",
+        "side": "buy",
+        "amount": "2",
+        "left": "2",
+        "price": "9",
+    }
+    call = requests(gateio_rest).query_order("BTC_USDT", "5", "")
+    return call.parse(json.dumps({**known, **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    "fields, status, filled",
+    [
+        ({}, OrderStatus.NEW, "0"),
+        ({"left": "0.5"}, OrderStatus.PARTIALLY_FILLED, "1.5"),
+        ({"left": "1.9999999"}, OrderStatus.PARTIALLY_FILLED, "0.0000001"),
+        ({"left": "0.5", "filled_amount": "1.50"}, OrderStatus.PARTIALLY_FILLED, "1.50"),
+        (
+            {"status": "closed", "left": "0", "finish_as": "filled"},
+            OrderStatus.FILLED,
+            "2",
+        ),
+        ({"status": "closed", "finish_as": "ioc"}, OrderStatus.EXPIRED, "0"),
+        (
+            {"status": "cancelled", "finish_as": "cancelled"},
+            OrderStatus.CANCELED,
+            "0",
+        ),
+    ],
+)
+def test_gateio_order_states(fields: dict[str, str], status: OrderStatus, filled: str) -> None:
+    found = gate(**fields)
+    assert (found.status, found.filled_quantity) == (status, filled)
+
+
+def test_unreadable_orders_raise_what_the_line_classifies() -> None:
+    for fields in ({"status": "odd"}, {"side": "hold"}, {"left": "x"}, {"id": 5}):
+        with pytest.raises((msgspec.MsgspecError, ValueError)):
+            gate(**fields)
+
+
+def test_a_cancel_answer_names_the_order_not_the_cancel() -> None:
+    answer = {
+        "symbol": "S",
+        "orderId": 1,
+        "origClientOrderId": "mine",
+        "clientOrderId": "of-the-cancel",
+        "status": "CANCELED",
+        "side": "BUY",
+        "origQty": "1",
+        "executedQty": "0.25",
+        "price": "2",
+    }
+    found = requests(binance_rest).cancel_order("S", "1", "").parse(json.dumps(answer).encode())
+    assert (found.client_order_id, found.filled_quantity) == ("mine", "0.25")
+    assert found.status is OrderStatus.CANCELED
+
+
+def test_mexc_answers_an_order_with_little_more_than_its_id() -> None:
+    call = requests(mexc_rest).place_order(order())
+    found = call.parse(b'{"symbol":"BTCUSDT","orderId":"C02__1","orderListId":-1}')
+    assert found == Order("BTCUSDT", "C02__1", "abc", OrderStatus.NEW, Side.SELL, "10.00", "0.5", "0")
