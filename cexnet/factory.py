@@ -9,7 +9,8 @@ from typing import Self
 from cexnet.config import Config
 from cexnet.exchanges import get_exchange
 from cexnet.http.manager import RestManager
-from cexnet.websocket.manager import StateListener, WebSocketManager
+from cexnet.websocket.books import Snapshot, SnapshotProvider
+from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
 from cexnet_core.errors import ConfigurationError
 
 
@@ -31,14 +32,32 @@ class TransportFactory:
             get_exchange(name)
         self._made: list[WebSocketManager | RestManager] = []
 
-    def websocket(self, exchange: str, *, on_state: StateListener | None = None) -> WebSocketManager:
+    def websocket(
+        self,
+        exchange: str,
+        *,
+        on_state: StateListener | None = None,
+        on_topic: TopicListener | None = None,
+        whole_books: bool = False,
+        redundancy: int = 1,
+    ) -> WebSocketManager:
         """A manager for the exchange's public streams, not yet connected.
 
-        Raises ConfigurationError for an unknown exchange, naming those there are.
+        ``whole_books``: depth streams begin with a snapshot taken over REST, and are mended
+        with another when something was lost. The rest is as in ``WebSocketManager``.
+        Raises ConfigurationError for an unknown exchange, naming those there are, and for
+        whole books of one without REST tables.
         """
         settings = self.config.of(exchange)
         strategies = get_exchange(exchange).websocket_strategies(settings.websocket_url)
-        manager = WebSocketManager(strategies, name=exchange, on_state=on_state)
+        manager = WebSocketManager(
+            strategies,
+            name=exchange,
+            on_state=on_state,
+            on_topic=on_topic,
+            snapshots=self._snapshots(exchange) if whole_books else None,
+            redundancy=redundancy,
+        )
         self._made.append(manager)
         return manager
 
@@ -54,6 +73,15 @@ class TransportFactory:
         manager = known.rest(settings.rest_url, settings.credentials)
         self._made.append(manager)
         return manager
+
+    def _snapshots(self, exchange: str) -> SnapshotProvider:
+        rest, levels = self.rest(exchange), get_exchange(exchange).snapshot_levels
+
+        async def snapshot(symbol: str) -> Snapshot:
+            book = await rest.depth(symbol, levels)
+            return Snapshot(book.sequence, book.bids, book.asks, book.exchange_ts_ns)
+
+        return snapshot
 
     async def close(self) -> None:
         """Close every manager made here. Idempotent."""

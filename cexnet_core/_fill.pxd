@@ -78,7 +78,8 @@ cdef inline void fill_exact(ExactFields exact, const Slot* slots) noexcept nogil
 
 cdef inline Event blank(Event event, EventKind kind):
     event.kind = kind
-    event.symbol_id = -1
+    event.symbol_id = event.connection_id = event.message_id = -1
+    event.exchange_ts_ns = event.receive_ts_ns = event.sequence = -1
     event.symbol = ""
     return event
 
@@ -143,5 +144,19 @@ cdef inline SubscriptionAck make_ack(const Slot* slots, bytes payload):
 
 cdef inline Pong make_pong(bytes payload):
     cdef Pong event = blank(Pong.__new__(Pong), PONG)
+    event.payload = payload
+    return event
+
+
+cdef inline RawMessage make_raw(str channel, bytes payload):
+    cdef RawMessage event = blank(RawMessage.__new__(RawMessage), RAW_MESSAGE)
+    event.channel = channel
+    event.payload = payload
+    return event
+
+
+cdef inline DecodeError make_error(str reason, bytes payload):
+    cdef DecodeError event = blank(DecodeError.__new__(DecodeError), DECODE_ERROR)
+    event.reason = reason
     event.payload = payload
     return event

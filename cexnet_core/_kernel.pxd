@@ -7,8 +7,6 @@ from libcpp.vector cimport vector
 
 
 cdef extern from "kernel/kernel.hpp" namespace "cexnet" nogil:
-    const int MAX_SLOTS
-    const int64_t NO_VALUE
     const size_t MAX_INTERNED_TEXT
 
     cdef enum class Type(uint8_t):

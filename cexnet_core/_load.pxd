@@ -23,6 +23,18 @@ cdef inline int load_nodes(KernelSchema* schema, object plan) except -1:
     return 0
 
 
+cdef inline int load_defaults(KernelMessage* message, object types) except -1:
+    cdef int slot = 0
+    for type_ in types:
+        if type_ == "decimal":
+            message.defaults[slot].number = float("nan")
+        elif type_ in ("flag", "side"):
+            message.defaults[slot].integer = 0
+        slot += 1
+    message.slot_count = slot
+    return 0
+
+
 cdef inline KernelMessage* load_message(KernelSchema* schema, int index, object plan) except NULL:
     cdef KernelMessage* message = schema.add_message(index)
     cdef When when

@@ -1,6 +1,8 @@
 """Whose memory may be used again or read past: an event nobody holds, bytes after a message."""
 
 from cpython.object cimport PyObject
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* object) nogil
@@ -36,3 +38,29 @@ cdef inline bint is_free(PyObject* event) noexcept nogil:  # hot
 # its last byte, whatever they are.
 cdef inline bint may_read_on(const char* data, Py_ssize_t size) noexcept nogil:  # hot
     return ((<size_t>data + <size_t>size - 1) & (PAGE - 1)) < PAGE - PADDING
+
+
+cdef struct Scratch:
+    char* bytes
+    Py_ssize_t size
+
+
+cdef inline void release(Scratch* scratch) noexcept nogil:
+    free(scratch.bytes)
+    scratch.bytes = NULL
+    scratch.size = 0
+
+
+# A copy of the data with padding behind it. Under the sanitizers it is never longer than
+# needed, so that each read past it shows.
+cdef inline const char* padded_copy(Scratch* scratch, const char* data, Py_ssize_t size) except NULL:
+    cdef Py_ssize_t room = size + PADDING
+    if scratch.size < room or CHECKS_READS:
+        release(scratch)
+        scratch.bytes = <char*>malloc(<size_t>room)
+        if scratch.bytes == NULL:
+            raise MemoryError()
+        scratch.size = room
+    memcpy(scratch.bytes, data, <size_t>size)
+    memset(scratch.bytes + size, 0, PADDING)
+    return scratch.bytes

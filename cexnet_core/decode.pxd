@@ -1,6 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
+from cexnet_core._reuse cimport Scratch
 from cexnet_core.events cimport (
     KIND_COUNT,
     BookTicker,
@@ -33,8 +34,7 @@ cdef class Decoder:
     cdef Py_ssize_t size
     cdef int outcome                        # the kernel's, when no event could be made
     cdef str trouble                        # why, when the kernel cannot know
-    cdef char* scratch                      # padded copy of a payload that has no padding
-    cdef Py_ssize_t scratch_size
+    cdef Scratch scratch                    # padded copy of a payload that has no padding
     cdef BookTicker ticker                  # last events, used again when nobody holds them
     cdef Trade trade
     cdef DepthUpdate update
@@ -62,11 +62,11 @@ cdef class Decoder:
     cdef int64_t value_of(self, str type_, object value) except? -2
     cdef int64_t text_id(self, str text) except -2
     cdef int trim(self) except -1
-    cdef const char* pad(self, const char* data, Py_ssize_t size) except NULL
     cdef int resolve(self, const char* data, Py_ssize_t size, bint is_text) except -2
     cdef int resolve_slowly(self, const char* data, Py_ssize_t size, bint is_protobuf) except -2
     cdef int intern(self, const void* what, bint may_pass) except -1
     cdef Event event(self, int index)
     cdef Event rare_event(self, EventKind kind, const void* record_slots)
     cdef Event odd(self)
+    cdef str count_channel(self)
     cdef str reason(self)

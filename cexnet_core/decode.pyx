@@ -11,14 +11,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
 from libcpp.string_view cimport string_view
 
 from cexnet_core._fill cimport *
 from cexnet_core._kernel cimport *
-from cexnet_core._reuse cimport CHECKS_READS, PADDING, is_free, may_read_on
-from cexnet_core._load cimport MAX_TEXTS, load_message, load_nodes, load_target
+from cexnet_core._reuse cimport CHECKS_READS, is_free, may_read_on, padded_copy, release
+from cexnet_core._load cimport MAX_TEXTS, load_defaults, load_message, load_nodes, load_target
 from cexnet_core.events cimport *
 
 from cexnet_core.decoded import DecodeCounters, EventBatch
@@ -105,7 +104,7 @@ cdef class Decoder:
         kernel_of(self).finish()
 
     def __dealloc__(self):
-        free(self.scratch)
+        release(&self.scratch)
         free(self.kinds)
         delete_kernel(<Kernel*>self.kernel)
 
@@ -116,13 +115,7 @@ cdef class Decoder:
         load_nodes(schema, plan)
         for item in plan.messages:
             message = load_message(schema, len(self.fields), item)
-            types = list({**COMMON, **EVENTS[item.event]}.values())
-            message.slot_count = len(types)
-            for slot, type_ in enumerate(types):
-                if type_ == "decimal":
-                    message.defaults[slot].number = float("nan")
-                elif type_ in ("flag", "side"):
-                    message.defaults[slot].integer = 0
+            load_defaults(message, {**COMMON, **EVENTS[item.event]}.values())
             for slot, type_, value in item.constants:
                 message.defaults[slot].integer = self.value_of(type_, value)
             for number, target in enumerate(item.targets):
@@ -199,7 +192,7 @@ cdef class Decoder:
         else:
             return self.decode(bytes(memoryview(payload)), is_text)
         if CHECKS_READS or not may_read_on(data, size):
-            data = self.pad(data, size)
+            data = padded_copy(&self.scratch, data, size)
         cdef int count = self.resolve(data, size, text)
         cdef object decoded
         if count == 1:
@@ -234,6 +227,8 @@ cdef class Decoder:
             errors=self.error_count,
             text_overflow=self.overflow_count,
             events={name: self.kind_counts[kind] for kind, name in enumerate(KIND_NAMES)},
+            shapes=kernel_of(self).shape_count(),
+            shape_resets=kernel_of(self).shape_resets,
         )
 
     # ---- C entry point
@@ -252,7 +247,7 @@ cdef class Decoder:
         cdef Event event
         cdef list batch = None
         if not padded and (CHECKS_READS or not may_read_on(data, size)):
-            data = self.pad(data, size)
+            data = padded_copy(&self.scratch, data, size)
         count = self.resolve(data, size, is_text)
         if count == 1:
             event = self.event(0)
@@ -276,22 +271,8 @@ cdef class Decoder:
     cdef int trim(self) except -1:
         # Gives back the memory that a huge message took.
         kernel_of(self).trim()
-        free(self.scratch)
-        self.scratch = NULL
-        self.scratch_size = 0
+        release(&self.scratch)
         return 0
-
-    cdef const char* pad(self, const char* data, Py_ssize_t size) except NULL:
-        if self.scratch_size < size + PADDING:
-            free(self.scratch)
-            self.scratch_size = 0
-            self.scratch = <char*>malloc(<size_t>(size + size // 4 + PADDING))
-            if self.scratch == NULL:
-                raise MemoryError()
-            self.scratch_size = size + size // 4 + PADDING
-        memcpy(self.scratch, data, <size_t>size)
-        memset(self.scratch + size, 0, PADDING)
-        return self.scratch
 
     cdef int resolve(self, const char* data, Py_ssize_t size, bint is_text) except -2:
         # Number of events in the records, or -1: odd() has the one event to deliver.
@@ -314,6 +295,7 @@ cdef class Decoder:
     cdef int resolve_slowly(self, const char* data, Py_ssize_t size, bint is_protobuf) except -2:
         cdef Kernel* kernel = kernel_of(self)
         self.passing.clear()
+        self.trouble = None
         cdef Outcome outcome = kernel.walk(data, <size_t>size, is_protobuf)
         while outcome == Outcome.new_text:
             if not self.intern(kernel.missing(), True):
@@ -432,36 +414,25 @@ cdef class Decoder:
 
     cdef Event odd(self):
         # The event of a message that was not decoded.
-        cdef Kernel* kernel = kernel_of(self)
-        cdef RawMessage raw
-        cdef DecodeError error
-        cdef string_view channel
+        cdef bytes payload = PyBytes_FromStringAndSize(self.data, self.size)
         cdef Event event
         if self.outcome == <int>Outcome.unknown:
-            raw = blank(RawMessage.__new__(RawMessage), RAW_MESSAGE)
-            channel = kernel.channel()
-            raw.channel = PyUnicode_DecodeUTF8(channel.data(), <Py_ssize_t>channel.size(), "replace")
-            raw.payload = PyBytes_FromStringAndSize(self.data, self.size)
+            event = make_raw(self.count_channel(), payload)
             self.unknown_count += 1
-            name = raw.channel[:MAX_CHANNEL_TEXT]
-            if name not in self.unknown_channels and len(self.unknown_channels) >= MAX_CHANNELS:
-                name = OTHER_CHANNELS
-            self.unknown_channels[name] = self.unknown_channels.get(name, 0) + 1
-            event = raw
         else:
-            error = blank(DecodeError.__new__(DecodeError), DECODE_ERROR)
-            error.payload = PyBytes_FromStringAndSize(self.data, self.size)
-            error.reason = self.trouble if self.trouble is not None else self.reason()
-            self.trouble = None
+            event = make_error(self.trouble if self.trouble is not None else self.reason(), payload)
             self.error_count += 1
-            event = error
-        event.message_id = -1
-        event.exchange_ts_ns = -1
-        event.sequence = -1
-        event.receive_ts_ns = -1
-        event.connection_id = -1
         self.kind_counts[<int>event.kind] += 1
         return event
+
+    cdef str count_channel(self):
+        cdef string_view found = kernel_of(self).channel()
+        cdef str channel = PyUnicode_DecodeUTF8(found.data(), <Py_ssize_t>found.size(), "replace")
+        name = channel[:MAX_CHANNEL_TEXT]
+        if name not in self.unknown_channels and len(self.unknown_channels) >= MAX_CHANNELS:
+            name = OTHER_CHANNELS
+        self.unknown_channels[name] = self.unknown_channels.get(name, 0) + 1
+        return channel
 
     cdef str reason(self):
         cdef const Problem* problem = kernel_of(self).problem()

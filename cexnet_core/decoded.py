@@ -13,7 +13,9 @@ class DecodeCounters(NamedTuple):
 
     Each message counts once: ``shape`` (learned shape), ``ondemand`` (simdjson),
     ``protobuf``, ``unknown`` (valid, became a RawMessage) or ``errors``.
-    ``text_overflow`` counts texts that found the table of interned texts full.
+    ``text_overflow`` counts texts that found the table of interned texts full,
+    ``shapes`` the shapes that are remembered now, and ``shape_resets`` how often a full
+    cache was emptied because it no longer fitted the feed.
     """
 
     shape: int
@@ -23,6 +25,8 @@ class DecodeCounters(NamedTuple):
     errors: int
     text_overflow: int
     events: dict[str, int]
+    shapes: int = 0
+    shape_resets: int = 0
 
 
 class EventBatch:

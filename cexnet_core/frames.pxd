@@ -2,7 +2,9 @@ from libc.stdint cimport int64_t
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
 from cexnet_core.assembly cimport Assembly
-from cexnet_core.messages cimport CloseInfo, MessageSink, PyMessageSink
+from cexnet_core.deflate cimport Deflater, Inflater
+from cexnet_core.messages cimport MessageSink
+from cexnet_core.writer cimport FrameWriter
 
 
 cdef class FrameReader(WSListener):
@@ -20,6 +22,7 @@ cdef class FrameReader(WSListener):
 
     cdef MessageSink _sink
     cdef WSTransport _transport
+    cdef FrameWriter _writer
     cdef object _loop
     cdef object _on_sink_error
     cdef str _peer
@@ -29,13 +32,16 @@ cdef class FrameReader(WSListener):
     cdef int64_t _read_ts_ns
 
     cdef Assembly _message
+    cdef Inflater _inflater         # None: compression was not agreed
+    cdef Deflater _deflater         # None: we send nothing compressed
+    cdef bint _is_compressed        # the message that is open
 
-    cdef int _peer_code             # 0: no close frame arrived
-    cdef str _peer_reason
-    cdef object _error
-    cdef bint _unfinished
+    cdef object _ending             # Ending
+    cdef bint _close_sent
+    cdef int _breach_code           # of a frame that picows could not parse
+    cdef str _breach_text
     cdef object _timer
-    cdef list _waiting_pings        # of (payload, future, sent_s), oldest first
+    cdef object _pings              # WaitingPings
     cdef bytes _owed_pong
     cdef Py_ssize_t _lookahead_room
 
@@ -47,6 +53,8 @@ cdef class FrameReader(WSListener):
     cdef int _on_frame_after_end(self, WSFrame frame) except -1
     cdef int _on_other(self, WSFrame frame) except -1
     cdef int _on_fragment(self, WSFrame frame) except -1
+    cdef int _add_inflated(self, WSFrame frame) except -1
+    cdef int _add(self, const char* data, Py_ssize_t size, bint last) except -1
     cdef int _on_ping(self, bytes payload) except -1
     cdef int _answer_ping(self, bytes payload) except -1
     cdef int _on_pong(self, bytes payload) except -1

@@ -1,22 +1,24 @@
 """From frames to messages: the message layer of RFC 6455 on top of picows.
 
-picows cuts the byte stream into frames and masks what we send. ``FrameReader`` does the
-rest: it assembles fragments, validates, answers pings and close frames, and hands each
-whole message to a ``MessageSink``. Everything here belongs to the event loop's thread.
+picows cuts the byte stream into frames. ``FrameReader`` does the rest: it assembles
+fragments, inflates them where compression was agreed, validates, answers pings and close
+frames, and hands each whole message to a ``MessageSink``. ``FrameWriter`` frames and masks
+what goes out. Everything here belongs to the event loop's thread.
 
-The seams for compression: reserved bits are judged in ``_on_other`` alone and every message
-leaves through ``_deliver``, so permessage-deflate sits between the two; a payload that the
-application compressed (gzip) is unpacked by a ``MessageSink`` that wraps another one.
+A message in one uncompressed frame, which is nearly every one, goes straight from
+``_on_data`` to ``_deliver``; all else turns off at ``_on_other``.
 """
 
 import asyncio
 import logging
 import os
-import time
 
+from cexnet_core.ending import Ending
 from cexnet_core.errors import ConfigurationError, ConnectionClosed, ProtocolError
+from cexnet_core.pings import WaitingPings
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -28,9 +30,16 @@ from cexnet_core.assembly cimport (
     assembly_text_valid,
 )
 from cexnet_core.clock cimport now_ns
-from cexnet_core.close_codes cimport ABNORMAL, MAX_CONTROL_PAYLOAD, NO_CODE, may_be_on_the_wire
-from cexnet_core.messages cimport CloseInfo, MessageSink
+from cexnet_core.close_codes cimport (
+    MAX_CONTROL_PAYLOAD,
+    NO_CODE,
+    close_payload,
+    may_be_on_the_wire,
+)
+from cexnet_core.deflate cimport Deflater, Inflater
+from cexnet_core.messages cimport MessageSink
 from cexnet_core.utf8 cimport utf8_valid
+from cexnet_core.writer cimport FrameWriter
 
 
 cdef extern from *:
@@ -51,13 +60,18 @@ cdef object _logger = logging.getLogger("cexnet.frames")
 cdef double FAIL_LINGER_S = 0.1
 
 
+def _raise(error):
+    raise error
+
+
 @cython.final
 cdef class FrameReader(WSListener):
     """One connection's message layer. Make it on the loop's thread, before connecting.
 
     ``closed`` is a future of ``CloseInfo``, done when TCP has ended. An exception out of the
-    sink never ends the connection: it is counted in ``sink_errors`` and given to
-    ``on_sink_error(exception)``, or logged when there is none. ``receive_ts_ns`` is the wall
+    sink is counted in ``sink_errors`` and given to ``on_sink_error(exception)``, or logged
+    when there is none. It does not end the connection, unless it is a ``ProtocolError``: with
+    that a sink refuses what the peer sent. ``receive_ts_ns`` is the wall
     clock when the socket read that completed the message was handed to us, so that messages
     behind a slow one show their wait. ``validate_utf8=False`` leaves text to a sink that
     validates it itself. ``peer`` names the other side in errors.
@@ -79,8 +93,8 @@ cdef class FrameReader(WSListener):
         self._loop = asyncio.get_running_loop()
         self.closed = self._loop.create_future()
         self._at_read_start = True
-        self._peer_reason = ""
-        self._waiting_pings = []
+        self._ending = Ending(peer)
+        self._pings = WaitingPings(self._loop)
         self._lookahead_room = -1
 
     def __dealloc__(self):
@@ -98,9 +112,24 @@ cdef class FrameReader(WSListener):
     # Receiving
 
     cpdef on_ws_connected(self, WSTransport transport):
+        if transport is None:
+            raise TypeError("on_ws_connected is picows' to call, with a transport")
         self._transport = transport
+        self._writer = FrameWriter(transport, self._deflater)
+        # picows then sends nothing of its own accord: what ends a connection is said here.
+        transport.is_close_frame_sent = True
+
+    def use_deflate(self, Inflater inflater not None, Deflater deflater=None):
+        """permessage-deflate was agreed. For the code that connects, before picows does.
+
+        Without a ``deflater`` we send nothing compressed, which RFC 7692 allows.
+        """
+        self._inflater = inflater
+        self._deflater = deflater
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        if cython.unlikely(frame is None):
+            raise TypeError("on_ws_frame is picows' to call, with a frame")
         if cython.unlikely(self._ended):
             self._on_frame_after_end(frame)
         else:
@@ -134,35 +163,45 @@ cdef class FrameReader(WSListener):
     cdef int _sink_failed(self) except -1:
         try:
             cexnet_pending_error()
-        except Exception as error:
+        except BaseException as error:
             self.sink_errors += 1
+            if not isinstance(error, (Exception, asyncio.CancelledError)):
+                # Ctrl-C or an exit: the loop raises it, when this read has been dealt with.
+                self._loop.call_soon(_raise, error)
+                return 0
             if self._on_sink_error is None:
                 _logger.exception("the sink of %s raised; the message is lost", self._peer)
-                return 0
-            try:
-                self._on_sink_error(error)
-            except Exception:
-                _logger.exception("on_sink_error of %s raised", self._peer)
+            else:
+                try:
+                    self._on_sink_error(error)
+                except Exception:
+                    _logger.exception("on_sink_error of %s raised", self._peer)
+            if isinstance(error, ProtocolError) and not self._ended:
+                return self._fail(error.code, str(error))
         return 0
 
     cdef int _on_frame_after_end(self, WSFrame frame) except -1:
-        if frame.msg_type == WSMsgType.CLOSE:
-            return 0 if self._peer_code else self._on_close(frame)
         # picows parses one frame ahead. When that one is broken, the frame before it, good
         # and older, reaches us after the failure: nothing was read from the socket since.
-        if self._lookahead_room >= 0 and self._lookahead_room == self._room():
+        if self._breach_code and self._lookahead_room == self._room():
             self._lookahead_room = -1
             self._ended = False
             try:
                 return self._on_data(frame)
             finally:
                 self._ended = True
+        if frame.msg_type == WSMsgType.CLOSE:
+            return 0 if self._ending.peer_code else self._on_close(frame)
         if frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY:
             self.discarded += 1
         return 0
 
     cdef int _on_other(self, WSFrame frame) except -1:
-        if frame.rsv1 | frame.rsv2 | frame.rsv3:
+        cdef bint is_data = (
+            frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY)
+        if frame.rsv1 and (self._inflater is None or not is_data):
+            return self._fail(1002, "frame marked as compressed where it may not be")
+        if frame.rsv2 | frame.rsv3:
             return self._fail(1002, "reserved bit set without an extension")
         if frame.msg_type == WSMsgType.PING:
             return self._on_ping(frame.get_payload_as_bytes())
@@ -180,14 +219,30 @@ cdef class FrameReader(WSListener):
             return self._fail(1002, "new message inside a fragmented one")
         else:
             assembly_open(&self._message, frame.msg_type == WSMsgType.TEXT)
-        if frame.payload_size > self.max_message_bytes - self._message.size:
+            self._is_compressed = frame.rsv1
+        if self._is_compressed:
+            return self._add_inflated(frame)
+        return self._add(frame.payload_ptr, frame.payload_size, frame.fin)
+
+    cdef int _add_inflated(self, WSFrame frame) except -1:
+        cdef bytes plain
+        try:
+            plain = self._inflater.inflate(
+                frame.payload_ptr, frame.payload_size, frame.fin,
+                self.max_message_bytes - self._message.size)
+        except ProtocolError as error:
+            return self._fail(error.code, str(error))
+        return self._add(PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain), frame.fin)
+
+    cdef int _add(self, const char* data, Py_ssize_t size, bint last) except -1:
+        if size > self.max_message_bytes - self._message.size:
             return self._fail(1009, f"message is larger than {self.max_message_bytes} bytes")
         if self._message.is_text and self._validate_utf8 and not assembly_text_valid(
-                &self._message, frame.payload_ptr, frame.payload_size, frame.fin):
+                &self._message, data, size, last):
             return self._fail(1007, "text message is not valid UTF-8")
-        if not assembly_append(&self._message, frame.payload_ptr, frame.payload_size):
+        if not assembly_append(&self._message, data, size):
             return self._fail(1011, "we are out of memory for its message")
-        if frame.fin:
+        if last:
             self._message.is_open = False
             self._deliver(self._message.data, self._message.size, self._message.is_text)
             if self._message.capacity > KEPT_CAPACITY:
@@ -206,22 +261,13 @@ cdef class FrameReader(WSListener):
         return self._answer_ping(payload)
 
     cdef int _answer_ping(self, bytes payload) except -1:
-        if self._transport is not None and not self._transport.is_close_frame_sent:
-            self._transport.send_pong(payload)
+        if self._transport is not None and not self._close_sent:
+            self._writer.write(WSMsgType.PONG, payload)
         return 0
 
     cdef int _on_pong(self, bytes payload) except -1:
         self.pongs += 1
-        cdef double now_s = time.monotonic()
-        cdef Py_ssize_t last = -1
-        for index, (sent, _, _) in enumerate(self._waiting_pings):
-            if sent == payload:
-                last = index
-        # A pong answers its ping and all earlier ones (RFC 6455 section 5.5.3).
-        for _, future, sent_s in self._waiting_pings[:last + 1]:
-            if not future.done():
-                future.set_result(now_s - sent_s)
-        del self._waiting_pings[:last + 1]
+        self._pings.answered(payload)
         return 0
 
     cdef int _on_close(self, WSFrame frame) except -1:
@@ -234,8 +280,8 @@ cdef class FrameReader(WSListener):
             code = int.from_bytes(payload[:2], "big")
             if not may_be_on_the_wire(code):
                 return self._fail(1002, f"close frame with the illegal code {code}")
-        self._peer_code = code
-        self._peer_reason = payload[2:].decode()
+        self._ending.peer_code = code
+        self._ending.peer_reason = payload[2:].decode()
         self._ended = True
         self._send_close(payload[:2])
         # RFC 6455 section 7.1.1 lets the client close TCP first; waiting for a server that
@@ -256,18 +302,14 @@ cdef class FrameReader(WSListener):
 
     cdef int _fail(self, int code, str text) except -1:
         self._ended = True
-        if self._error is None:
-            self._error = ProtocolError(
-                f"{self._peer} broke the WebSocket protocol: {text}; "
-                f"we failed the connection with code {code}", code=code)
+        self._ending.breached(code, text)
         self._send_close(code.to_bytes(2, "big") + text.encode()[:MAX_CONTROL_PAYLOAD - 2])
         return self._arm(FAIL_LINGER_S, "")
 
     cdef int _send_close(self, bytes payload) except -1:
-        # Not through picows' send_close(), which puts an illegal code 0 where there is none.
-        if not self._transport.is_close_frame_sent:
-            self._transport.send(WSMsgType.CLOSE, payload)
-            self._transport.is_close_frame_sent = True
+        if not self._close_sent:
+            self._close_sent = True
+            self._writer.write(WSMsgType.CLOSE, payload)
         return 0
 
     cdef int _arm(self, double delay_s, str text) except -1:
@@ -279,12 +321,8 @@ cdef class FrameReader(WSListener):
     def _expire(self, str text):
         if self._transport is None:
             return
-        if self._error is None:
-            self._error = self._closed_error(f"{self._peer} {text}; TCP was aborted")
+        self._ending.timed_out(text)
         self._transport.disconnect(False)
-
-    def _closed_error(self, str text):
-        return ConnectionClosed(text, code=self._peer_code or ABNORMAL, reason=self._peer_reason)
 
     def parser_failed(self, int code, str text):
         """picows could not parse the stream: fail the connection with ``code``.
@@ -292,54 +330,58 @@ cdef class FrameReader(WSListener):
         For the code that connects only: picows tells nobody but its logger.
         """
         if not self._ended:
+            self._ended = True
+            self._breach_code = code
+            self._breach_text = text
             self._lookahead_room = self._room()
-            self._fail(code, text)
+            self._loop.call_soon(self._fail_after_lookahead)
+
+    def _fail_after_lookahead(self):
+        # The frame before the broken one may have been a close frame: then that ended it.
+        if self._transport is not None and not self._close_sent:
+            self._fail(self._breach_code, self._breach_text)
 
     def connection_dropped(self, error, bint inside_frame):
         """TCP is about to end, with ``error`` or None. For the code that connects only."""
-        self._unfinished = inside_frame or self._message.is_open
-        if self._error is None and not self._peer_code:
-            how = f"was lost ({error})" if error is not None else "ended without a close frame"
-            where = " in the middle of a message" if self._unfinished else ""
-            self._error = self._closed_error(f"the connection to {self._peer} {how}{where}")
-            self._error.__cause__ = error
+        if self._breach_code and not self._close_sent:
+            self._ending.breached(self._breach_code, self._breach_text)
+        self._ending.dropped(error, inside_frame or self._message.is_open)
 
     cpdef on_ws_disconnected(self, WSTransport transport):
+        if transport is None:
+            raise TypeError("on_ws_disconnected is picows' to call, with a transport")
         self._ended = True
         self._transport = None
+        # ``closed`` tells it all; an exception in picows' future would be found unseen.
+        if not transport.disconnected_future.done():
+            transport.disconnected_future.set_result(None)
         assembly_drop(&self._message)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for _, future, _ in self._waiting_pings:
-            if not future.done():
-                future.set_exception(self._closed_error(
-                    f"the connection to {self._peer} ended before its pong"))
-        self._waiting_pings.clear()
+        self._pings.fail(self._ending, f"the connection to {self._peer} ended before its pong")
         if not self.closed.done():
-            self.closed.set_result(CloseInfo(
-                self._peer_code or ABNORMAL, self._peer_reason, self._error is None,
-                self._unfinished, self._error))
+            self.closed.set_result(self._ending.info())
 
     # Sending
 
     cdef int _check_open(self) except -1:
         if self._ended:
-            raise self._closed_error(f"cannot send: the connection to {self._peer} has ended")
+            raise self._ending.closed_error(f"cannot send: the connection to {self._peer} has ended")
         if self._transport is None:
             raise ConnectionClosed(f"cannot send: not connected to {self._peer} yet")
         return 0
 
     cdef int send(self, bint is_text, object payload) except -1:
         self._check_open()
-        self._transport.send(WSMsgType.TEXT if is_text else WSMsgType.BINARY, payload)
+        self._writer.write(WSMsgType.TEXT if is_text else WSMsgType.BINARY, payload)
         return 0
 
     def send_text(self, payload not None):
         """Send ``payload`` (``str``, or UTF-8 in a bytes-like object) as one text message.
 
-        Never blocks: what the socket does not take is buffered (``write_paused`` says when
-        that is much). Raises ConnectionClosed after the end.
+        Never blocks: what the socket does not take is buffered (``write_paused``: that is
+        much). Raises ConnectionClosed after the end.
         """
         self.send(True, payload)
 
@@ -359,30 +401,21 @@ cdef class FrameReader(WSListener):
             raise ConfigurationError(
                 f"ping payload of {len(payload)} bytes: at most {MAX_CONTROL_PAYLOAD}")
         self._check_open()
-        future = self._loop.create_future()
-        self._waiting_pings = [ping for ping in self._waiting_pings if not ping[1].done()]
-        self._waiting_pings.append((payload, future, time.monotonic()))
-        self._transport.send_ping(payload)
+        future = self._pings.add(payload)
+        self._writer.write(WSMsgType.PING, payload)
         return future
 
     def close(self, int code=1000, str reason=""):
         """Start the close handshake; ``closed`` is done within ``close_timeout_s``.
 
         Messages still on their way to us are discarded and counted. Idempotent. Raises
-        ConfigurationError for a code that RFC 6455 section 7.4 does not allow on the wire
-        and for a reason of more than 123 UTF-8 bytes.
+        ConfigurationError for a code or a reason that may not be sent.
         """
-        cdef bytes words = reason.encode()
-        if not may_be_on_the_wire(code):
-            raise ConfigurationError(
-                f"close code {code} may not be sent: use 1000-1003, 1007-1014 or 3000-4999")
-        if len(words) > MAX_CONTROL_PAYLOAD - 2:
-            raise ConfigurationError(
-                f"close reason of {len(words)} bytes: at most {MAX_CONTROL_PAYLOAD - 2}")
+        cdef bytes payload = close_payload(code, reason)
         if self._ended or self._transport is None:
             return
         self._ended = True
-        self._send_close(code.to_bytes(2, "big") + words)
+        self._send_close(payload)
         self._arm(self.close_timeout_s,
                   f"did not answer our close frame within {self.close_timeout_s:g} s")
 
@@ -391,10 +424,11 @@ cdef class FrameReader(WSListener):
         if self._transport is None:
             return
         self._ended = True
-        if self._error is None and not self._peer_code:
-            self._error = self._closed_error(f"we aborted the connection to {self._peer}")
+        self._ending.aborted()
         self._transport.disconnect(False)
 
     cdef Py_ssize_t _room(self) except -1:
         # Free bytes in picows' read buffer: they change with every read from the socket.
+        if self._transport is None:
+            return -1
         return len(self._transport.underlying_transport.get_protocol().get_buffer(-1))

@@ -96,10 +96,10 @@ def compile_plan(schema: WireSchema, messages: tuple[Message, ...], first: int, 
         _MessageCompiler(schema.name, first + index, message, tree).compile()
         for index, message in enumerate(messages)
     ]
-    channels = []
-    if not protobuf:
-        where = f"schema {schema.name!r}, channel_paths"
-        channels = [tree.add(path, where, stars=0) for path in schema.channel_paths]
+    # Of paths that serve both forms, those of field numbers can be meant for protobuf.
+    paths = [path for path in schema.channel_paths if not protobuf or path.replace(".", "").isdigit()]
+    where = f"schema {schema.name!r}, channel_paths"
+    channels = [tree.add(path, where, stars=0) for path in paths]
     tree.check_arrays(schema.name)
     return Plan(tree.nodes, plans, channels)
 

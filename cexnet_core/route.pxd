@@ -1,31 +1,16 @@
 cimport cython
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from cexnet_core.decode cimport Decoder
-from cexnet_core.events cimport Event, EventKind, EventSink, SymbolTable
-from cexnet_core.messages cimport MessageSink
+from cexnet_core.events cimport Event, SymbolTable
 from cexnet_core.latency cimport LatencyRecorder
+from cexnet_core.messages cimport MessageSink
+from cexnet_core.stream cimport Stream, StreamSink
 
 
 @cython.final
-cdef class Stream:
-    cdef readonly EventKind kind
-    cdef readonly str symbol
-    cdef object handler
-    cdef EventSink sink
-    cdef readonly int64_t last_sequence     # -1: nothing seen since the last reset
-    cdef int64_t gap_first                  # newest gap, inclusive; gap_last < gap_first: none
-    cdef int64_t gap_last
-    cdef readonly uint64_t delivered
-    cdef readonly uint64_t gaps
-    cdef readonly uint64_t duplicates
-    cdef readonly uint64_t reorders
-    cdef readonly uint64_t handler_errors
-
-
-@cython.final
-cdef class Router(EventSink):
+cdef class Router(StreamSink):
     cdef readonly SymbolTable symbols
     cdef readonly LatencyRecorder decoded   # receive -> event ready, ns
     cdef readonly LatencyRecorder handled   # event ready -> handler returned, ns
@@ -33,12 +18,13 @@ cdef class Router(EventSink):
     cdef readonly dict unrouted             # (kind name, symbol) -> events nobody asked for
     cdef readonly uint64_t unrouted_overflow
     cdef public object on_gap
+    cdef public object on_restart
     cdef public object on_error
+    cdef public int64_t patience_ns
     cdef dict _streams                      # (kind, symbol) -> Stream, owns what _table borrows
     cdef list _kind_streams                 # kind -> Stream of the events without a symbol
     cdef PyObject** _table                  # kind * _width + symbol_id -> Stream, borrowed
     cdef int32_t _width
-    cdef uint8_t _rules[256]                # message_id -> rule
     cdef int64_t _receive_ticks_ns
     cdef int64_t _mark_ticks_ns
     cdef bint _sampling
@@ -48,7 +34,9 @@ cdef class Router(EventSink):
     cdef int _dispatch(self, Stream stream, Event event) except -1
     cdef int _call_sink(self, Stream stream, Event event) except -1
     cdef int _handler_failed(self, Stream stream, Event event) except -1
-    cdef int _report_gap(self, Stream stream, int64_t first, int64_t last) except -1
+    cdef int _report(self, object callback, Stream stream, tuple arguments) except -1
+    cdef bint _restart_depth(self, Event event) except -1
+    cdef bint _admit(self, Stream stream, Event event) except -1
 
 
 @cython.final

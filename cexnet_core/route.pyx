@@ -4,37 +4,44 @@ A *stream* is one kind of event of one symbol. Each stream has its handler (a Py
 callable, or an ``EventSink`` in C), its last sequence and its counters. Nothing here
 awaits, queues or allocates; everything runs on the event loop's thread, inside the
 socket's read callback.
+
+Connections that bring the same stream are *merged*: the first arrival of each event is
+delivered, its copies are ``redundant``, and a gap is one only when no connection filled
+it. That begins by itself when a second connection brings a stream (a redundant one, or
+the new one of a make-before-break roll) and ends with ``Router.leave(connection_id)``,
+to be called whenever a connection has ended. Which events are the same is told by the
+sequence, by the trade id (by number where ids are numbers that grow, else among the
+newest 1,024), or by a candle's content; events that nothing tells apart are taken from
+one connection until it leaves. A connection that is ahead of the others waits until they
+catch up, for at most ``patience_ns`` (see merge.pyx).
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 
+from cexnet_core._sequence cimport (
+    DELIVER, DROP_DUPLICATE, DROP_REORDERED, GAP,
+    RULE_INCREASING, RULE_NONE, RULE_PREVIOUS, RULE_RANGE, Verdict, judge_increasing,
+)
 from cexnet_core.clock cimport ticks_ns
 from cexnet_core.events cimport (
-    DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, DepthUpdate,
+    CANDLE, DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE,
+    DepthUpdate, Event, EventKind, EventSink, SymbolTable, Trade,
 )
+from cexnet_core.merge cimport Merge, identity_of_candle, new_merge
+from cexnet_core.stream cimport MANY, NOBODY, Stream, judge_depth, new_stream, replace_handler
 
 import logging
-from inspect import iscoroutinefunction
+from asyncio import CancelledError, get_running_loop
 
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.stream import KIND_NAMES as _KIND_NAMES
 
 cdef extern from "Python.h":
     PyObject* PyObject_CallOneArg(PyObject* callable, PyObject* argument)
-
-cdef enum:
-    RULE_NONE = 0
-    RULE_INCREASING = 1
-    RULE_RANGE = 2
-    RULE_PREVIOUS = 3
-
-cdef enum Verdict:
-    DELIVER
-    DELIVER_LATE
-    DROP_DUPLICATE
-    DROP_REORDERED
-    GAP
 
 # Stages are split on every eighth message of a connection.
 cdef uint64_t STAGE_SAMPLE_MASK = 7
@@ -45,95 +52,19 @@ cdef int UNROUTED_LIMIT = 4096
 _logger = logging.getLogger("cexnet.route")
 _RULES = {"none": RULE_NONE, "increasing": RULE_INCREASING, "range": RULE_RANGE,
           "previous": RULE_PREVIOUS}
-_KIND_NAMES = (
-    "BookTicker", "Trade", "DepthUpdate", "DepthSnapshot", "Candle", "OrderUpdate", "Fill",
-    "BalanceUpdate", "SubscriptionAck", "Pong", "RawMessage", "DecodeError",
-)
 
 
-cdef class Stream:
-    """Counters of one kind of event of one symbol. Made by :meth:`Router.add`.
-
-    ``delivered`` events reached the handler; ``duplicates`` and (for depth) ``reorders``
-    were counted and not delivered; ``gaps`` are holes in the exchange's sequence.
-    """
-
-    def __init__(self):
-        raise TypeError("streams are made by Router.add()")
-
-    @property
-    def kind_name(self) -> str:
-        """Name of the event class, as ``BookTicker``."""
-        return _KIND_NAMES[self.kind]
-
-    def __repr__(self):
-        return (f"<Stream {_KIND_NAMES[self.kind]} {self.symbol!r} delivered={self.delivered} "
-                f"gaps={self.gaps} duplicates={self.duplicates} reorders={self.reorders}>")
+def _raise_on_loop(exception) -> None:
+    """Ctrl-C or an exit inside a handler: raised by the loop itself, with nothing half delivered."""
+    try:
+        loop = get_running_loop()
+    except RuntimeError:
+        raise exception from None
+    loop.call_soon(_raise, exception)
 
 
-cdef Stream _new_stream(EventKind kind, str symbol, object handler):
-    cdef Stream stream = Stream.__new__(Stream)
-    stream.kind = kind
-    stream.symbol = symbol
-    stream.last_sequence = -1
-    stream.gap_first = 0
-    stream.gap_last = -1
-    _set_handler(stream, handler)
-    return stream
-
-
-cdef int _set_handler(Stream stream, object handler) except -1:
-    if isinstance(handler, EventSink):
-        stream.sink = <EventSink>handler
-        stream.handler = None
-        return 0
-    if not callable(handler):
-        raise ConfigurationError(
-            f"handler of {_KIND_NAMES[stream.kind]} {stream.symbol!r} is {handler!r}: "
-            "give a callable that takes one event, or a compiled EventSink"
-        )
-    if iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None)):
-        raise ConfigurationError(
-            f"handler of {_KIND_NAMES[stream.kind]} {stream.symbol!r} is a coroutine function, but "
-            "handlers are called inline: give a plain function that starts or wakes the coroutine"
-        )
-    stream.sink = None
-    stream.handler = handler
-    return 0
-
-
-cdef inline Verdict _judge_range(  # hot
-    Stream stream, int64_t first, int64_t last
-) noexcept nogil:
-    if stream.last_sequence < 0 or last < 0:
-        return DELIVER
-    if last <= stream.last_sequence:
-        if stream.gap_first <= last <= stream.gap_last:
-            return DROP_REORDERED
-        return DROP_DUPLICATE
-    if first > stream.last_sequence + 1:
-        return GAP
-    return DELIVER
-
-
-cdef inline Verdict _judge_previous(  # hot
-    Stream stream, int64_t previous, int64_t last
-) noexcept nogil:
-    if stream.last_sequence < 0 or last < 0 or previous == stream.last_sequence:
-        return DELIVER
-    if last <= stream.last_sequence:
-        if stream.gap_first <= last <= stream.gap_last:
-            return DROP_REORDERED
-        return DROP_DUPLICATE
-    return GAP
-
-
-cdef inline Verdict _judge_increasing(Stream stream, int64_t last) noexcept nogil:  # hot
-    if last > stream.last_sequence or last < 0:
-        return DELIVER
-    if last == stream.last_sequence:
-        return DROP_DUPLICATE
-    return DELIVER_LATE
+def _raise(exception) -> None:
+    raise exception
 
 
 cdef int _raise_pending() except -1:
@@ -141,17 +72,30 @@ cdef int _raise_pending() except -1:
     return -1
 
 
-cdef class Router(EventSink):
+cdef int _end_merge(Stream stream) except -1:
+    """Back to one connection, or none, where no more is left to be merged."""
+    cdef Merge merge = stream.merge
+    if merge is not None and merge.is_settled():
+        stream.owner = merge.members[0] if merge.count else NOBODY
+        stream.merge = None
+    return 0
+
+
+cdef class Router(StreamSink):
     """Delivers each event to the handler of its stream, checking the sequence on the way.
 
     ``schema`` supplies the sequence rule of each message, ``symbols`` must be the table
     of the decoder that feeds this router. ``on_gap(stream, first_missing, last_missing)``
-    and ``on_error(stream, event, exception)`` are called when set; without ``on_error`` a
-    handler's 1st, 2nd, 4th, 8th ... exception is logged. Either way it is counted and
-    never reaches the transport.
+    (before the event after the gap is delivered), ``on_restart(stream)`` (a snapshot in
+    the stream is about to mend a gapped book) and ``on_error(stream, event, exception)``
+    are called when set; without ``on_error`` a handler's 1st, 2nd, 4th, 8th ... exception
+    is logged. Either way it is counted and never reaches the transport.
 
     ``total`` times every event from the socket read that brought it; ``decoded`` and
     ``handled`` split one message in eight, since reading the clock costs as much as a stage.
+
+    ``patience_ns``: how long an event of a merged stream waits for another connection to
+    bring what is missing before it.
 
     An event whose stream was never added is counted in ``unrouted`` by (kind, symbol).
     """
@@ -166,12 +110,13 @@ cdef class Router(EventSink):
                 f"schema {schema.name!r} declares {len(messages)} messages; at most 256 are allowed"
             )
         for index, message in enumerate(messages):
-            self._rules[index] = _RULES[message.sequence]
+            self.rules[index] = _RULES[message.sequence]
         self.symbols = symbols
         self.decoded = LatencyRecorder()
         self.handled = LatencyRecorder()
         self.total = LatencyRecorder()
         self.unrouted = {}
+        self.patience_ns = 200_000_000
         self._streams = {}
         self._kind_streams = [None] * KIND_COUNT
         self._width = 0
@@ -188,20 +133,29 @@ cdef class Router(EventSink):
         """
         cdef Stream stream
         cdef int32_t symbol_id
+        if not 0 <= kind < KIND_COUNT:
+            raise ConfigurationError(f"event kind {<int>kind} does not exist: choose one of EventKind")
+        if handler is self:
+            raise ConfigurationError("a router cannot be its own handler")
         if not symbol:
             stream = self._kind_streams[kind]
             if stream is None:
-                stream = _new_stream(kind, symbol, handler)
+                stream = new_stream(kind, symbol, handler)
                 self._kind_streams[kind] = stream
             else:
-                _set_handler(stream, handler)
+                replace_handler(stream, handler)
             return stream
         stream = self._streams.get((kind, symbol))
         if stream is not None:
-            _set_handler(stream, handler)
+            replace_handler(stream, handler)
             return stream
-        stream = _new_stream(kind, symbol, handler)
+        stream = new_stream(kind, symbol, handler)
         symbol_id = self.symbols.intern(symbol)
+        if symbol_id < 0:
+            raise ConfigurationError(
+                f"cannot route {symbol!r}: the table of {self.symbols.capacity} symbols is full; "
+                "a feed has filled it, make a new manager"
+            )
         if symbol_id >= self._width:
             self._grow(max(symbol_id + 1, 2 * self._width))
         self._streams[(kind, symbol)] = stream
@@ -215,13 +169,73 @@ cdef class Router(EventSink):
             symbol_id = self.symbols.intern(symbol)
             self._table[<Py_ssize_t>kind * self._width + symbol_id] = NULL
 
+    def get(self, EventKind kind, str symbol not None) -> Stream | None:
+        """The stream of ``kind`` for ``symbol``, if it was added."""
+        return self._streams.get((kind, symbol))
+
     def reset(self) -> None:
-        """Forget every last sequence, as after a reconnect. Counters stay."""
+        """Forget every last sequence and which connection brings what. Counters stay."""
         cdef Stream stream
         for stream in self._streams.values():
-            stream.last_sequence = -1
-            stream.gap_first = 0
-            stream.gap_last = -1
+            stream.go_on_after(-1)
+            stream.owner = NOBODY
+            stream.merge = None
+            stream.last_id_length = 0
+            stream.last_candle = 0
+
+    def leave(self, int32_t connection_id) -> None:
+        """Say that a connection has ended: nothing waits for it any more.
+
+        Last sequences stay, so that the first update on the next connection shows
+        whether anything was missed in between.
+        """
+        cdef Stream stream
+        cdef Merge merge
+        for stream in list(self._streams.values()):
+            if stream.merge is None:
+                if stream.owner == connection_id:
+                    stream.owner = NOBODY
+                continue
+            merge = stream.merge
+            merge.leave(connection_id)
+            _end_merge(stream)
+
+    def release_overdue(self, int64_t now_ns) -> None:
+        """Deliver what has waited longer than ``patience_ns`` (``now_ns``: wall clock).
+
+        Events do so when they arrive; only a stream that falls silent needs this call.
+        """
+        cdef Stream stream
+        for stream in list(self._streams.values()):
+            if stream.merge is not None:
+                (<Merge>stream.merge).release_overdue(now_ns, self.patience_ns)
+
+    def deliver(self, Stream stream not None, Event event not None) -> None:
+        """Give ``event`` to the stream's own handler, even while diverted, and count it."""
+        self._call(stream, stream.own, event)
+
+    def succeed(self, Router before not None) -> None:
+        """Take over where another router stands, stream by stream, as when parsers are swapped.
+
+        What it has delivered counts as delivered here, what waits there waits here.
+        Counters stay apart. ``before`` must get no more events.
+        """
+        cdef Stream mine, theirs
+        for key, stream in self._streams.items():
+            theirs = before._streams.get(key)
+            if theirs is None:
+                continue
+            mine = stream
+            mine.seen = theirs.seen
+            mine.is_gapped = theirs.is_gapped
+            mine.owner = theirs.owner
+            mine.last_id_length = theirs.last_id_length
+            memcpy(mine.last_id, theirs.last_id, theirs.last_id_length)
+            mine.last_candle = theirs.last_candle
+            mine.merge, theirs.merge = theirs.merge, None
+            if mine.merge is not None:
+                (<Merge>mine.merge).sink = self
+                (<Merge>mine.merge).stream = mine
 
     def streams(self) -> list:
         """All streams with a symbol, in the order they were added."""
@@ -264,71 +278,93 @@ cdef class Router(EventSink):
 
     cdef int on_event(self, Event event) except -1:
         cdef Stream stream = self._find(event)
-        cdef Verdict verdict = DELIVER
-        cdef uint8_t rule
-        cdef DepthUpdate depth
         if stream is None:
             return 0
-        rule = self._rules[<uint8_t>event.message_id] if event.message_id >= 0 else <uint8_t>RULE_NONE
+        if event.connection_id != stream.owner and not self._admit(stream, event):
+            return 0
+        return self.accept(stream, event)
+
+    cdef int accept(self, Stream stream, Event event) except -1:
+        cdef Verdict verdict
+        cdef uint8_t rule = self.rule_of(stream, event)
         if rule != RULE_NONE:
+            verdict = DELIVER
             if event.kind == DEPTH_UPDATE:
-                depth = <DepthUpdate>event
-                if rule == RULE_RANGE:
-                    verdict = _judge_range(stream, depth.first_sequence, event.sequence)
-                elif rule == RULE_PREVIOUS:
-                    verdict = _judge_previous(stream, depth.prev_sequence, event.sequence)
-                else:
-                    verdict = _judge_increasing(stream, event.sequence)
-            elif event.kind == DEPTH_SNAPSHOT:
-                self._restart_depth(event)
-            else:
-                verdict = _judge_increasing(stream, event.sequence)
+                verdict = judge_depth(stream, <DepthUpdate>event, rule)
+            elif event.kind != DEPTH_SNAPSHOT:
+                verdict = judge_increasing(&stream.seen, event.sequence)
+            elif not self._restart_depth(event):
+                stream.redundant += 1
+                return 0
             if verdict == DELIVER:
                 if event.sequence >= 0:
-                    stream.last_sequence = event.sequence
+                    stream.seen.last = event.sequence
             elif verdict == GAP:
                 stream.gaps += 1
-                stream.gap_first = stream.last_sequence + 1
-                stream.gap_last = (<DepthUpdate>event).first_sequence - 1
-                if stream.gap_last < stream.gap_first:
-                    stream.gap_last = event.sequence - 1
-                stream.last_sequence = event.sequence
-                self._report_gap(stream, stream.gap_first, stream.gap_last)
+                stream.is_gapped = True
+                stream.seen.gap_first = stream.seen.last + 1
+                stream.seen.gap_last = (<DepthUpdate>event).first_sequence - 1
+                if stream.seen.gap_last < stream.seen.gap_first:
+                    stream.seen.gap_last = event.sequence - 1
+                stream.seen.last = event.sequence
+                if self.on_gap is not None:
+                    self._report(self.on_gap, stream, (stream.seen.gap_first, stream.seen.gap_last))
             elif verdict == DROP_DUPLICATE:
                 stream.duplicates += 1
                 return 0
-            elif verdict == DROP_REORDERED:
-                stream.reorders += 1
-                return 0
             else:
                 stream.reorders += 1
+                if verdict == DROP_REORDERED:
+                    return 0
+        elif event.kind == TRADE:
+            stream.last_id_length = (<Trade>event).id_length
+            memcpy(stream.last_id, (<Trade>event).id_text, sizeof(stream.last_id))
+        elif event.kind == CANDLE:
+            stream.last_candle = identity_of_candle(event)
+        elif event.sequence > stream.seen.last:
+            stream.seen.last = event.sequence
         return self._dispatch(stream, event)
 
-    def _restart_depth(self, Event event) -> None:
-        """A snapshot in the stream restarts the sequence of the same symbol's depth."""
+    cdef bint _restart_depth(self, Event event) except -1:
+        """A snapshot in the stream restarts the sequence of the same symbol's depth.
+
+        False: another connection carries that book on without a hole, so it must not.
+        """
         cdef Stream depth = self._streams.get((DEPTH_UPDATE, event.symbol))
-        if depth is not None and event.sequence >= 0:
-            depth.last_sequence = event.sequence
-            depth.gap_first = 0
-            depth.gap_last = -1
+        cdef bint was_gapped
+        if depth is None or event.sequence < 0:
+            return True
+        was_gapped = depth.is_gapped
+        if depth.seen.last >= 0 and not was_gapped:
+            if depth.merge is not None:
+                if (<Merge>depth.merge).has_others(event.connection_id):
+                    return False
+            elif depth.owner != NOBODY and depth.owner != event.connection_id:
+                return False
+        depth.go_on_after(event.sequence)
+        if was_gapped and self.on_restart is not None:
+            self._report(self.on_restart, depth, ())
+        return True
 
     cdef int _dispatch(self, Stream stream, Event event) except -1:
         cdef int64_t start_ns = 0
         cdef int64_t end_ns
         cdef PyObject* result
+        cdef object handler
         if self._sampling:
             start_ns = ticks_ns()
             self.decoded.record_ns(start_ns - self._mark_ticks_ns)
         if stream.sink is not None:
             self._call_sink(stream, event)
         else:
+            handler = stream.handler  # held: it may be replaced while it runs
             # Without try: saving the exception state would cost every event.
-            result = PyObject_CallOneArg(<PyObject*>stream.handler, <PyObject*>event)
+            result = PyObject_CallOneArg(<PyObject*>handler, <PyObject*>event)
             if result == NULL:
                 self._handler_failed(stream, event)
             else:
                 Py_DECREF(<object>result)
-                stream.delivered += 1
+                stream.delivered += stream.counting
         end_ns = ticks_ns()
         self.total.record_ns(end_ns - self._receive_ticks_ns)
         if self._sampling:
@@ -337,10 +373,11 @@ cdef class Router(EventSink):
         return 0
 
     cdef int _call_sink(self, Stream stream, Event event) except -1:
+        cdef EventSink sink = stream.sink
         try:
-            stream.sink.on_event(event)
-            stream.delivered += 1
-        except Exception as exception:
+            sink.on_event(event)
+            stream.delivered += stream.counting
+        except BaseException as exception:
             stream.handler_errors += 1
             self._report_error(stream, event, exception)
         return 0
@@ -348,20 +385,28 @@ cdef class Router(EventSink):
     cdef int _handler_failed(self, Stream stream, Event event) except -1:
         try:
             _raise_pending()
-        except Exception as exception:
+        except BaseException as exception:
             stream.handler_errors += 1
             self._report_error(stream, event, exception)
         return 0
 
-    cdef int _report_gap(self, Stream stream, int64_t first, int64_t last) except -1:
-        if self.on_gap is None:
-            return 0
+    def _call(self, Stream stream, handler, Event event) -> None:
         try:
-            self.on_gap(stream, first, last)
+            if isinstance(handler, EventSink):
+                (<EventSink>handler).on_event(event)
+            else:
+                handler(event)
+            stream.delivered += 1
+        except BaseException as exception:
+            stream.handler_errors += 1
+            self._report_error(stream, event, exception)
+
+    cdef int _report(self, object callback, Stream stream, tuple arguments) except -1:
+        try:
+            callback(stream, *arguments)
         except Exception:
             stream.handler_errors += 1
-            _logger.exception("on_gap callback failed for %s %s",
-                              _KIND_NAMES[stream.kind], stream.symbol)
+            _logger.exception("%r failed for %s %s", callback, _KIND_NAMES[stream.kind], stream.symbol)
         return 0
 
     def _report_error(self, Stream stream, Event event, exception) -> None:
@@ -369,19 +414,37 @@ cdef class Router(EventSink):
             try:
                 self.on_error(stream, event, exception)
                 return
-            except Exception as second:
+            except BaseException as second:
                 exception = second
+        if not isinstance(exception, (Exception, CancelledError)):
+            _raise_on_loop(exception)
         if stream.handler_errors & (stream.handler_errors - 1):
             return      # logged are the 1st, 2nd, 4th, 8th ...: a broken handler fails every event
         _logger.error("handler of %s %s failed (%d times so far); the connection goes on",
                       _KIND_NAMES[stream.kind], stream.symbol, stream.handler_errors,
                       exc_info=exception)
 
+    cdef bint _admit(self, Stream stream, Event event) except -1:
+        """Whether an event from another connection than the stream's goes on as it is."""
+        if not stream.symbol:
+            return True
+        if event.kind == DEPTH_SNAPSHOT and self.rule_of(stream, event) != RULE_NONE:
+            return True  # part of the depth stream: _restart_depth judges it
+        if stream.owner == NOBODY and not stream.has_begun():
+            stream.owner = event.connection_id
+            return True
+        if stream.merge is None:
+            stream.merge = new_merge(self, stream)
+            stream.owner = MANY
+        (<Merge>stream.merge).arbitrate(event, self.patience_ns)
+        _end_merge(stream)
+        return False
+
 
 cdef class Receiver(MessageSink):
     """One connection's sink: message -> decoder -> router, stamping latencies."""
 
-    def __init__(self, Decoder decoder not None, Router router not None, int32_t connection_id):
+    def __cinit__(self, Decoder decoder not None, Router router not None, int32_t connection_id):
         self.decoder = decoder
         self.router = router
         self.connection_id = connection_id

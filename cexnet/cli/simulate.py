@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from cexnet.cli.capture import read_capture, resolve_exchange
 from cexnet.cli.demo import API_KEY, API_SECRET
 from cexnet.exchanges import get_exchange
 from cexnet.simulator import Simulator
+from cexnet_core.errors import ConfigurationError
 
 
 async def run_simulator(
@@ -30,6 +32,8 @@ async def run_simulator(
 
     Raises CexnetError when a port is taken or a fault's text makes no sense.
     """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ConfigurationError(f"--seconds is {seconds:g}: give a time above 0")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     played = read_capture(capture) if capture is not None else None
     name = resolve_exchange(exchange, played)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cexnet.exchanges.binance_rest import rest_manager
-from cexnet.exchanges.exchange import Endpoints, Exchange, by_request_id, chunked
+from cexnet.exchanges.exchange import Endpoints, Exchange, chunked, settle_by_id
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
@@ -186,13 +186,7 @@ class BinanceSubscription(SubscriptionStrategy):
 
     def settle(self, ack: SubscriptionAck, pending: Sequence[ControlRequest]) -> Settlement | None:
         """All topics of the request with the ack's id, confirmed or refused together."""
-        request = by_request_id(ack.request_id, pending)
-        if request is None:
-            return None
-        if not ack.ok:
-            why = f"{ack.message} (code {ack.code})"
-            return Settlement(request, refused=dict.fromkeys(request.topics, why))
-        return Settlement(request, confirmed=request.topics)
+        return settle_by_id(ack, pending)
 
     def _requests(self, method: str, topics: Sequence[str], first_id: int) -> list[ControlRequest]:
         return [
@@ -205,11 +199,20 @@ class BinanceSubscription(SubscriptionStrategy):
         ]
 
 
+class BinanceConnection(Endpoints):
+    """The server pings every 20 s, so we need no heartbeat (docs: "General WSS information")."""
+
+    lifetime_s = 24 * 3600.0
+    max_connects = 300
+    connects_window_s = 300.0
+    farewells = frozenset({"serverShutdown"})
+
+
 def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
     """Strategies for Binance spot's public streams."""
     subscription = BinanceSubscription()
     return WebSocketStrategySet(
-        connection=Endpoints({"": STREAM_URL}, subscription.group, base_url=base_url),
+        connection=BinanceConnection({"": STREAM_URL}, subscription.group, base_url=base_url),
         subscription=subscription,
         parser=MessageParser(SCHEMA),
     )

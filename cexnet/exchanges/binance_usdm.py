@@ -7,9 +7,14 @@ manager needs a connection to each.
 
 from __future__ import annotations
 
-from cexnet.exchanges.binance import ACK_MESSAGES, STREAM_SUFFIX, BinanceSubscription
+from cexnet.exchanges.binance import (
+    ACK_MESSAGES,
+    STREAM_SUFFIX,
+    BinanceConnection,
+    BinanceSubscription,
+)
 from cexnet.exchanges.binance import market_messages as spot_messages
-from cexnet.exchanges.exchange import Endpoints, Exchange
+from cexnet.exchanges.exchange import Exchange
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import MessageParser, WebSocketStrategySet
 from cexnet_core.schema import Field, Message, WireSchema
@@ -57,9 +62,8 @@ class UsdmSubscription(BinanceSubscription):
 
     def topic(self, subscription: Subscription) -> str:
         """As on spot, but trades come as ``@aggTrade``: ``@trade`` is not documented here."""
-        if subscription.channel is Channel.TRADES:
-            return f"{subscription.symbol.lower()}@aggTrade"
-        return super().topic(subscription)
+        topic = super().topic(subscription)
+        return topic.replace("@trade", "@aggTrade") if subscription.channel is Channel.TRADES else topic
 
     def group(self, topic: str) -> str:
         """``public`` for order-book topics, ``market`` for the others."""
@@ -71,7 +75,7 @@ def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
     """Strategies for Binance USD-M's public streams."""
     subscription = UsdmSubscription()
     return WebSocketStrategySet(
-        connection=Endpoints(URLS, subscription.group, base_url=base_url),
+        connection=BinanceConnection(URLS, subscription.group, base_url=base_url),
         subscription=subscription,
         parser=MessageParser(SCHEMA),
     )

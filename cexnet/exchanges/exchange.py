@@ -13,8 +13,10 @@ from cexnet.websocket.strategies import (
     ControlRequest,
     Endpoint,
     Heartbeat,
+    Settlement,
     WebSocketStrategySet,
 )
+from cexnet_core.events import SubscriptionAck
 from cexnet_core.schema import WireSchema
 
 
@@ -25,6 +27,7 @@ class Exchange:
     ``schema`` is its public market-data wire schema, ``websocket_strategies(base_url)``
     makes a fresh strategy set; ``None`` as base URL means the exchange's own host.
     ``rest(base_url, credentials)`` makes a REST manager, where cexnet has the tables.
+    ``snapshot_levels`` is the depth of a book that mends a stream of updates.
     ``symbols`` are three well-known ones, as a default for demonstrations.
     """
 
@@ -33,6 +36,7 @@ class Exchange:
     websocket_strategies: Callable[[str | None], WebSocketStrategySet]
     symbols: tuple[str, ...]
     rest: Callable[[str | None, Credentials | None], RestManager] | None = None
+    snapshot_levels: int = 1000
 
 
 class Endpoints(ConnectionStrategy):
@@ -71,6 +75,12 @@ def chunked(topics: Sequence[str], size: int) -> list[tuple[str, ...]]:
     return [tuple(topics[i : i + size]) for i in range(0, len(topics), size)]
 
 
-def by_request_id(request_id: str, pending: Sequence[ControlRequest]) -> ControlRequest | None:
-    """The pending request with that id, or ``None``."""
-    return next((request for request in pending if request.request_id == request_id), None)
+def settle_by_id(ack: SubscriptionAck, pending: Sequence[ControlRequest]) -> Settlement | None:
+    """All topics of the request that has the answer's id, confirmed or refused together."""
+    request = next((request for request in pending if request.request_id == ack.request_id), None)
+    if request is None:
+        return None
+    if not ack.ok:
+        why = f"{ack.message} (code {ack.code})"
+        return Settlement(request, refused=dict.fromkeys(request.topics, why))
+    return Settlement(request, confirmed=request.topics)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, by_request_id
+from cexnet.exchanges.exchange import Endpoints, Exchange, settle_by_id
 from cexnet.exchanges.gateio_rest import rest_manager
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
@@ -180,13 +180,7 @@ class GateSubscription(SubscriptionStrategy):
 
     def settle(self, ack: SubscriptionAck, pending: Sequence[ControlRequest]) -> Settlement | None:
         """The request with the ack's id; an ``error`` object is a refusal."""
-        request = by_request_id(ack.request_id, pending)
-        if request is None:
-            return None
-        if not ack.ok:
-            why = f"{ack.message} (code {ack.code})"
-            return Settlement(request, refused=dict.fromkeys(request.topics, why))
-        return Settlement(request, confirmed=request.topics)
+        return settle_by_id(ack, pending)
 
     def _requests(self, event: str, topics: Sequence[str], first_id: int) -> list[ControlRequest]:
         requests = []
@@ -203,11 +197,17 @@ class GateSubscription(SubscriptionStrategy):
         return requests
 
 
+class GateConnection(Endpoints):
+    """No lifetime is documented; a message of type ``upgrade`` asks to reconnect soon."""
+
+    farewells = frozenset({"upgrade"})
+
+
 def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
     """Strategies for Gate.io's public spot channels."""
     subscription = GateSubscription()
     return WebSocketStrategySet(
-        connection=Endpoints(
+        connection=GateConnection(
             {"": SPOT_URL},
             subscription.group,
             base_url=base_url,
@@ -224,4 +224,5 @@ EXCHANGE = Exchange(
     websocket_strategies=websocket_strategies,
     symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"),
     rest=rest_manager,
+    snapshot_levels=100,  # docs: as many as the 100 ms channel carries
 )

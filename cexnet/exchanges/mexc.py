@@ -209,11 +209,17 @@ class MexcSubscription(SubscriptionStrategy):
         ]
 
 
+class MexcConnection(Endpoints):
+    """The exchange ends a connection after 24 hours (docs: "Websocket Market Streams")."""
+
+    lifetime_s = 24 * 3600.0
+
+
 def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
     """Strategies for MEXC's public spot channels."""
     subscription = MexcSubscription()
     return WebSocketStrategySet(
-        connection=Endpoints(
+        connection=MexcConnection(
             {"": SPOT_URL},
             subscription.group,
             base_url=base_url,

@@ -154,6 +154,7 @@ class OkxSubscription(SubscriptionStrategy):
     max_topics_per_connection = 240
     max_topics_per_message = 20
     max_messages_per_s = 3
+    depth_begins_with_snapshot = True
 
     def topic(self, subscription: Subscription) -> str:
         """``trades|BTC-USDT`` and the like."""
@@ -199,15 +200,23 @@ class OkxSubscription(SubscriptionStrategy):
         return requests
 
 
+class OkxConnection(Endpoints):
+    """At most three new connections a second and address; notice 64008 precedes upgrades."""
+
+    max_connects = 3
+    connects_window_s = 1.0
+    farewells = frozenset({"notice"})
+
+
 def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
     """Strategies for OKX's public channels."""
     subscription = OkxSubscription()
     return WebSocketStrategySet(
-        connection=Endpoints(
+        connection=OkxConnection(
             URLS,
             subscription.group,
             base_url=base_url,
-            heartbeat=Heartbeat(PING_INTERVAL_S, _ping),
+            heartbeat=Heartbeat(PING_INTERVAL_S, _ping, only_when_quiet=True),
         ),
         subscription=subscription,
         parser=MessageParser(SCHEMA),

@@ -93,7 +93,13 @@ class Simulator:
             known = ", ".join(sorted(PERSONAS))
             raise ConfigurationError(f"unknown exchange {exchange!r}; choose one of {known}")
         if (rate_per_s is not None and rate_per_s < 0) or (speed is not None and speed <= 0):
-            raise ConfigurationError("rate_per_s must be >= 0 and speed > 0 (or None: flat out)")
+            raise ConfigurationError(
+                f"rate_per_s {rate_per_s} and speed {speed}: give a rate of at least 0 messages a second "
+                "and a speed above 0 (None: flat out)"
+            )
+        for name, number in (("port", port), ("rest_port", rest_port or 0)):
+            if not 0 <= number <= 65535:
+                raise ConfigurationError(f"{name} {number}: choose 1 to 65535, or 0 for a free one")
         self.stats = Stats()
         self.topics = Topics(self.stats)
         self.finished = Milestone()

@@ -1,31 +1,49 @@
 """WebSocket side: ``socket -> frame -> message -> event -> route -> handler``.
 
-``strategies`` says what an exchange must supply, ``session`` lives one connection,
-``manager`` is what an application touches, ``connect`` opens sockets.
+``manager`` is what an application touches. It spreads topics over ``bundle`` s of
+``session`` s; a session does what ``lifecycle`` decides, on its ``link``, for its
+``topics``; ``reconnect`` and ``liveness`` judge without I/O. ``strategies`` says what an
+exchange must supply, ``connect`` opens sockets.
 """
 
+from cexnet.websocket.lifecycle import SessionState, StateChange
+from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.manager import WebSocketManager
-from cexnet.websocket.metrics import StreamMetrics, WebSocketMetrics
+from cexnet.websocket.metrics import LatencySummary, StreamMetrics, VariantMetrics, WebSocketMetrics
+from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy
 from cexnet.websocket.strategies import (
     ConnectionStrategy,
     ControlRequest,
     Endpoint,
     Heartbeat,
     MessageParser,
+    Renewal,
     Settlement,
     SubscriptionStrategy,
     WebSocketStrategySet,
 )
+from cexnet.websocket.topics import TopicEvent, TopicReport
 
 __all__ = [
     "ConnectionStrategy",
     "ControlRequest",
     "Endpoint",
+    "Fault",
     "Heartbeat",
+    "LatencySummary",
+    "LivenessPolicy",
+    "Loss",
     "MessageParser",
+    "ReconnectPolicy",
+    "Renewal",
+    "SessionState",
     "Settlement",
+    "StateChange",
     "StreamMetrics",
     "SubscriptionStrategy",
+    "TopicEvent",
+    "TopicReport",
+    "VariantMetrics",
     "WebSocketManager",
     "WebSocketMetrics",
     "WebSocketStrategySet",

@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 from picows.url import WSInvalidURL, WSParsedURL, parse_url
 
 from cexnet.websocket.connection import Connection
+from cexnet.websocket.deflate import DeflateOffer
 from cexnet.websocket.dial import Route, dial
 from cexnet.websocket.upgrade import ReaderProtocol, Upgrade
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.frames import FrameReader
 from cexnet_core.messages import CloseInfo, MessageSink
 
-__all__ = ["CloseInfo", "Connection", "connect"]
+__all__ = ["CloseInfo", "Connection", "DeflateOffer", "connect"]
 
 # The upgrade request owns these; a second copy would make it ambiguous.
 _RESERVED_HEADERS = frozenset(
@@ -54,6 +55,7 @@ async def connect(
     proxy_ssl_context: ssl.SSLContext | None = None,
     local_address: tuple[str, int] | None = None,
     happy_eyeballs_delay_s: float | None = 0.25,
+    deflate: DeflateOffer | None = None,
 ) -> Connection:
     """Connect to ``url`` (``ws://`` or ``wss://``) and deliver its messages to ``sink``.
 
@@ -61,8 +63,10 @@ async def connect(
     unless ``ssl_context`` says otherwise. ``proxy`` is an ``http``, ``https``, ``socks4``
     or ``socks5`` URL. ``local_address`` binds our side; ``happy_eyeballs_delay_s`` is the
     head start of an address before the next one is tried (RFC 8305 section 5), ``None`` to
-    try them in turn. Messages may reach the sink before this returns: a peer may send
-    together with its answer. The other parameters are ``FrameReader``'s.
+    try them in turn. ``deflate`` asks the peer to compress, which costs both sides
+    microseconds a message and is not asked for by default. Messages may reach the sink
+    before this returns: a peer may send together with its answer. The other parameters are
+    ``FrameReader``'s.
 
     Raises ConfigurationError (nothing was started), ConnectError (DNS, TCP, TLS, proxy),
     HandshakeError (the peer refused the upgrade or hung up) or DeadlineExceeded. Redirects
@@ -79,7 +83,7 @@ async def connect(
         local_address,
         happy_eyeballs_delay_s,
     )
-    request_headers = _request_headers(headers)
+    request_headers = _request_headers(headers, deflate)
     if not deadline_s > 0:
         raise ConfigurationError(f"deadline_s={deadline_s}: must be above 0")
     reader = FrameReader(
@@ -93,7 +97,7 @@ async def connect(
     protocol = ReaderProtocol(
         reader, _authority(target, default_port=True), target.resource_name, request_headers
     )
-    upgrade = Upgrade(protocol, _subprotocols(request_headers), origin)
+    upgrade = Upgrade(protocol, _subprotocols(request_headers), origin, deflate)
     try:
         async with asyncio.timeout(deadline_s):
             await dial(route, upgrade)
@@ -182,7 +186,9 @@ def _user_agent() -> str:
         return "cexnet"
 
 
-def _request_headers(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _request_headers(
+    headers: Sequence[tuple[str, str]], deflate: DeflateOffer | None
+) -> list[tuple[str, str]]:
     for name, value in headers:
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
             raise ConfigurationError(f"header {name!r} may not be added to the upgrade request")
@@ -190,6 +196,8 @@ def _request_headers(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]
             raise ConfigurationError(f"the value of header {name} holds characters outside printable ASCII")
     given = {name.lower() for name, _ in headers}
     ours = [] if "user-agent" in given else [("User-Agent", _user_agent())]
+    if deflate is not None:
+        ours.append(("Sec-WebSocket-Extensions", deflate.header()))
     return [*ours, *headers]
 
 

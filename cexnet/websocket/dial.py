@@ -142,4 +142,5 @@ def _explained(error: Exception, route: Route) -> ConnectError:
         return ConnectError(f"TLS with {origin} failed ({error.reason or error}): is it a wss:// port?")
     if isinstance(error, ConnectionRefusedError):
         return ConnectError(f"nothing listens at {place}: check host and port")
-    return ConnectError(f"cannot connect to {place}: {error}")
+    # A TLS transport reports a peer that hangs up without a word.
+    return ConnectError(f"cannot connect to {place}: {str(error) or 'it closed the connection'}")

@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from cexnet.types import Channel, Subscription
-from cexnet.websocket.metrics import StreamMetrics, WebSocketMetrics
-from cexnet.websocket.session import Session, SessionState
-from cexnet.websocket.strategies import WebSocketStrategySet
-from cexnet_core.errors import ConfigurationError, ConnectionClosed
-from cexnet_core.events import DecodeError, Event, EventKind, EventSink, SubscriptionAck
+from cexnet.websocket.bookkeeper import Bookkeeper
+from cexnet.websocket.books import BookRecovered, SnapshotProvider
+from cexnet.websocket.bundle import Bundle
+from cexnet.websocket.caretaker import Caretaker
+from cexnet.websocket.fleet import Fleet
+from cexnet.websocket.lifecycle import SessionState, StateChange
+from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketMetrics
+from cexnet.websocket.register import Handler, Register
+from cexnet.websocket.session import Session
+from cexnet.websocket.setting import Setting
+from cexnet.websocket.strategies import MessageParser, WebSocketStrategySet
+from cexnet.websocket.tally import Tally
+from cexnet.websocket.topics import TopicReport
+from cexnet_core.errors import ConfigurationError, DeadlineExceeded
+from cexnet_core.events import DecodeError, Event, EventKind, RawMessage, SubscriptionAck
 from cexnet_core.route import Router
 
 _logger = logging.getLogger("cexnet.websocket")
 
-Handler = Callable[[Event], object] | EventSink
-StateListener = Callable[[int, SessionState, Exception | None], object]
-
-_KINDS_OF = {
-    Channel.TRADES: (EventKind.TRADE,),
-    Channel.BOOK_TICKER: (EventKind.BOOK_TICKER,),
-    Channel.DEPTH: (EventKind.DEPTH_UPDATE, EventKind.DEPTH_SNAPSHOT),
-    Channel.CANDLES: (EventKind.CANDLE,),
-}
+StateListener = Callable[[StateChange], object]
+TopicListener = Callable[[TopicReport], object]
 
 
 class WebSocketManager:
-    """Connects, subscribes, and calls handlers with typed events, inline.
+    """Connects, subscribes, stays connected, and calls handlers with typed events, inline.
 
     ``handler`` is called on the event loop's thread, inside the socket's read callback:
     it must not block. It is a callable that takes one event, or a compiled
-    ``EventSink``. An exception in it is counted, logged and isolated. ``on_state``
-    is told ``(connection_id, state, error)`` at each change of a connection.
+    ``EventSink``. An exception in it is counted, logged and isolated.
+
+    ``on_state`` is told every ``StateChange`` of a connection, ``on_topic`` what happens to
+    a topic without a caller who waits (refused or unanswered at a resubscription, silent
+    while others talk). With ``snapshots``, a provider of whole books, every depth stream
+    begins with one, and one with a hole is mended before it goes on; ``on_book`` is told.
+    ``redundancy`` keeps that many connections on the same topics; the first arrival of
+    each event is delivered.
 
     Not thread-safe: use it from the loop that called ``initialize()``.
     """
@@ -46,14 +56,29 @@ class WebSocketManager:
         *,
         name: str = "websocket",
         on_state: StateListener | None = None,
+        on_topic: TopicListener | None = None,
+        snapshots: SnapshotProvider | None = None,
+        on_book: Callable[[BookRecovered], object] | None = None,
+        redundancy: int = 1,
     ) -> None:
+        if redundancy < 1:
+            raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
         self.name = name
         self.strategies = strategies
+        self.redundancy = redundancy
         self._on_state = on_state
-        self._sessions: list[Session] = []
-        self._topics: dict[str, Session] = {}
-        self._next_connection_id = 0
-        self._retired_messages = 0
+        self._on_topic = on_topic
+        self._variants: list[MessageParser] = []
+        self._tally = Tally()
+        self._books = Bookkeeper(snapshots, on_book)
+        self._setting = Setting(strategies)
+        self._register = Register(strategies)
+        self._fleet = Fleet(self._setting, self._register, self, redundancy)
+        self._caretaker = Caretaker(
+            self._setting, self._tally, lambda: self._fleet.bundles, lambda: self.router
+        )
+        self._changing = asyncio.Lock()
+        self._moved = asyncio.Event()
 
     @property
     def router(self) -> Router:
@@ -62,8 +87,8 @@ class WebSocketManager:
 
     @property
     def live(self) -> bool:
-        """Whether every connection is live and there is at least one."""
-        return bool(self._sessions) and all(s.state is SessionState.LIVE for s in self._sessions)
+        """Whether every topic is carried by a live connection, and there is at least one."""
+        return bool(self._fleet.bundles) and all(bundle.live for bundle in self._fleet.bundles)
 
     async def initialize(
         self,
@@ -74,17 +99,16 @@ class WebSocketManager:
     ) -> None:
         """Validate the strategies, connect, subscribe; return when every topic is confirmed.
 
-        Raises StrategyError, ConnectError, SubscriptionError (with the exchange's
-        words) or DeadlineExceeded (naming the topics); nothing stays open then.
+        From then on lost connections come back by themselves. Raises StrategyError,
+        ConnectError, AuthenticationError, SubscriptionError (with the exchange's words) or
+        DeadlineExceeded (naming the topics); nothing stays open then.
         """
         self.strategies.validate()
-        if self._sessions:
+        if self._caretaker.running:
             raise ConfigurationError(f"{self.name} is initialized already: use subscribe() to add streams")
-        router = self.router
-        router.add(EventKind.SUBSCRIPTION_ACK, "", self._on_ack)
-        router.add(EventKind.DECODE_ERROR, "", self._on_decode_error)
-        router.add(EventKind.PONG, "", _ignore)
-        router.add(EventKind.RAW_MESSAGE, "", _ignore)  # counted by the decoder, by channel
+        self._take(self.strategies.parser)
+        self._guard_books(self.router)
+        self._caretaker.start()
         try:
             await self.subscribe(subscriptions, handler, deadline_s=deadline_s)
         except BaseException:
@@ -100,56 +124,124 @@ class WebSocketManager:
     ) -> None:
         """Add streams and return when each is confirmed. Raises as ``initialize``.
 
-        A topic that is subscribed already only gets the new handler.
+        Reference counted: a topic that is subscribed already only gets the new handler, and
+        ends when it was unsubscribed as often. After a SubscriptionError the topics that it
+        does not name are subscribed.
         """
         wanted = list(subscriptions)
-        if not wanted and not self._sessions:
+        if not wanted and not self._fleet.bundles:
             raise ConfigurationError("nothing to subscribe: give at least one Subscription")
-        spelled = self.strategies.subscription.topic
-        topics = {spelled(subscription): subscription for subscription in wanted}
-        for subscription in wanted:
-            for kind in _KINDS_OF[subscription.channel]:
-                self.router.add(kind, subscription.symbol, handler)
-        missing = [topic for topic in topics if topic not in self._topics]
-        await self._place(missing, deadline_s)
+        if any(subscription.channel is Channel.DEPTH for subscription in wanted):
+            # Bids and asks are numpy views: importing it in the first handler call would
+            # hold up the socket for a tenth of a second.
+            importlib.import_module("numpy")
+        async with self._changing:
+            topics = self._register.topics(wanted)
+            self._register.refuse_clashes(topics)
+            missing = {t: s for t, s in topics.items() if t not in self._register.entries}
+            known = topics.keys() - missing.keys()
+            self._register.count(known, +1)
+            try:
+                self._register.handle(topics.values(), handler, self.router)
+                await self._fleet.place(missing, deadline_s)
+                whole = self.strategies.subscription.depth_begins_with_snapshot
+                self._books.watch(missing.values(), begin=not whole)
+            except BaseException:
+                self._register.count(known, -1)
+                raise
+            finally:
+                self._register.prune(self.router)
 
     async def unsubscribe(self, subscriptions: Iterable[Subscription], *, deadline_s: float = 15.0) -> None:
-        """End streams and return when the exchange has confirmed it.
+        """End streams that nobody else wants; return when the exchange has confirmed it.
 
         Later events of them, if any still arrive, count as unrouted.
         """
-        by_session: dict[Session, list[str]] = {}
-        wanted = list(subscriptions)
-        for subscription in wanted:
-            topic = self.strategies.subscription.topic(subscription)
-            session = self._topics.get(topic)
-            if session is None:
-                raise ConfigurationError(f"{topic} is not subscribed on {self.name}")
-            by_session.setdefault(session, []).append(topic)
-        for session, topics in by_session.items():
-            await session.unsubscribe(topics, deadline_s)
-            for topic in topics:
-                del self._topics[topic]
-        for subscription in wanted:
-            for kind in _KINDS_OF[subscription.channel]:
-                self.router.remove(kind, subscription.symbol)
+        async with self._changing:
+            ended: dict[Bundle, list[str]] = {}
+            unwanted: list[Subscription] = []
+            try:
+                for topic in self._register.topics(subscriptions):
+                    entry = self._register.release(topic, self.name)
+                    if entry is not None:
+                        ended.setdefault(entry.bundle, []).append(topic)
+                        unwanted.append(entry.subscription)
+                await self._books.unwatch(unwanted)
+                await self._fleet.withdraw(ended, deadline_s)
+            finally:
+                self._register.prune(self.router)
+
+    async def wait_live(self, deadline_s: float = 15.0) -> None:
+        """Return as soon as ``live`` is true. Raises DeadlineExceeded."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not self.live:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            states = (
+                ", ".join(f"{s.connection_id} {s.state}" for s in self._fleet.sessions.values()) or "none"
+            )
+            raise DeadlineExceeded(
+                f"{self.name} was not live within {deadline_s:g} s; connections: {states}"
+            ) from None
 
     async def send(self, payload: bytes, *, connection: int = 0) -> None:
         """Send a text message of one's own on the n-th connection, paced.
 
         Raises ConnectionClosed when that connection is not open.
         """
-        if connection >= len(self._sessions):
-            raise ConnectionClosed(f"{self.name} has no connection {connection}: initialize() it")
-        await self._sessions[connection].send(payload)
+        await self._fleet.nth(connection).link.send(payload)
+
+    async def request(
+        self, payload: bytes, request_id: str, *, deadline_s: float = 5.0, connection: int = 0
+    ) -> SubscriptionAck:
+        """Send a request on the n-th connection; return the answer that carries its id.
+
+        ``payload`` must hold ``request_id`` as the exchange wants it. Raises RequestNotSent,
+        ExchangeError with the exchange's words, or OutcomeUnknown when the connection or
+        the time ended after it was sent: it may have been executed.
+        """
+        return await self._fleet.nth(connection).link.request(payload, request_id, deadline_s)
+
+    def swap(self, parser: MessageParser) -> None:
+        """Decode and route with another parser from the next message on.
+
+        Handlers, callbacks and sequences go over to its router; ``metrics().variants`` keeps
+        the counters of both apart. Not for use inside a handler, which may have more events
+        of the same message behind it: there, give it to ``loop.call_soon``.
+        """
+        if not isinstance(parser, MessageParser):
+            raise ConfigurationError(f"swap() needs a MessageParser, not {type(parser).__name__}")
+        before, after = self.router, parser.router
+        if before is after:
+            return
+        after.on_gap, after.on_restart, after.on_error = before.on_gap, before.on_restart, before.on_error
+        self._take(parser)
+        self._register.handle_all(after)
+        after.succeed(before)
+        self.strategies.parser = parser
+        self._guard_books(after)
+        for session in self._fleet.sessions.values():
+            session.link.swap(parser)
+
+    async def roll(self, *, deadline_s: float = 15.0) -> None:
+        """Replace every connection by a new one, make before break: nothing is lost.
+
+        Raises as ``initialize`` when a new one cannot be made; the old one stays then.
+        """
+        for bundle in list(self._fleet.bundles):
+            before = bundle.sessions[:]
+            await bundle.roll(deadline_s)
+            self._tally.rolls += len(set(before) - set(bundle.sessions))
 
     async def close(self) -> None:
         """Close every connection and end every task. Idempotent, bounded in time."""
-        sessions, self._sessions = self._sessions, []
-        self._topics.clear()
-        self.router.reset()  # what an exchange numbers may start anew before the next initialize()
-        await asyncio.gather(*(session.close() for session in sessions))
-        self._retired_messages += sum(session.receiver.messages for session in sessions)
+        await self._caretaker.close()
+        await self._books.close()
+        await self._fleet.close()
+        self._register.prune(self.router)
+        self.router.reset()  # another initialize() begins afresh
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,90 +256,111 @@ class WebSocketManager:
 
     def metrics(self) -> WebSocketMetrics:
         """Everything counted since the manager was made."""
-        streams = tuple(
-            StreamMetrics(
-                stream.kind_name,
-                stream.symbol,
-                stream.delivered,
-                stream.gaps,
-                stream.duplicates,
-                stream.reorders,
-                stream.handler_errors,
-            )
+        variants = tuple(VariantMetrics.of(parser) for parser in self._variants)
+        return self._tally.snapshot(
+            variants or (VariantMetrics.of(self.strategies.parser),),
+            tuple(self._fleet.sessions.values()),
+            LatencySummary.of(self._setting.first_event),
+            LatencySummary.of(self._caretaker.lag),
+            recovered_books=self._books.recovered,
+        )
+
+    # What sessions tell
+
+    def session_changed(self, session: Session, change: StateChange) -> None:
+        """A connection's state changed: count it, log it, tell the listener."""
+        self._tally.changed(session, change)
+        if change.loss is not None:
+            _logger.warning("%s: connection %d: %s", self.name, change.connection_id, _words(change))
+        if change.state is SessionState.LIVE:
+            self._moved.set()
+            if change.before is SessionState.SUBSCRIBING and session.connects > 1:
+                # What changed while nobody carried a book shows only when it changes again.
+                self._books.recover(self._fleet.alone(session))
+        if change.state in (SessionState.BACKING_OFF, SessionState.CLOSED):
+            self.router.leave(change.connection_id)
+        if change.state is SessionState.CLOSED and session.connection_id in self._fleet.sessions:
+            self._fleet.bury(session)
+            self._tally.retire(session)
+        self._tell(self._on_state, change)
+
+    def topic_reported(self, session: Session, report: TopicReport) -> None:
+        """Something happened to a topic that no caller waits for."""
+        self._tally.reported(report)
+        _logger.warning("%s: %s is %s (%s)", self.name, report.topic, report.event, report.words)
+        self._tell(self._on_topic, report)
+
+    def topic_totals(self, session: Session) -> dict[str, int]:
+        """Events of each topic confirmed on ``session``, as its streams counted them.
+
+        Streams do not tell redundant connections apart: there, topics are not judged.
+        """
+        if self.redundancy > 1:
+            return {}
+        counted = {
+            (stream.kind, stream.symbol): stream.delivered
+            + stream.handler_errors
+            + stream.duplicates
+            + stream.reorders
             for stream in self.router.streams()
-        )
-        counters = self.strategies.parser.decoder.counters
-        live = sum(session.receiver.messages for session in self._sessions)
-        return WebSocketMetrics(
-            messages=self._retired_messages + live,
-            connections=len(self._sessions),
-            events=dict(counters.events),
-            decode={
-                "shape": counters.shape,
-                "ondemand": counters.ondemand,
-                "protobuf": counters.protobuf,
-                "errors": counters.errors,
-            },
-            gaps=sum(stream.gaps for stream in streams),
-            duplicates=sum(stream.duplicates for stream in streams),
-            reorders=sum(stream.reorders for stream in streams),
-            dropped=0,  # inline delivery has no queue that could drop
-            handler_errors=sum(stream.handler_errors for stream in streams),
-            unrouted=dict(self.router.unrouted),
-            unknown_channels=dict(self.strategies.parser.decoder.unknown_channels),
-            streams=streams,
-        )
+        }
+        entries = self._register.entries
+        return {
+            topic: sum(counted.get(route, 0) for route in entries[topic].routes())
+            for topic in session.topics.confirmed
+            if topic in entries
+        }
 
-    async def _place(self, topics: list[str], deadline_s: float) -> None:
-        """Put topics on connections with room, opening more where there is none."""
+    def _tell(self, listener: Callable[[Any], object] | None, news: StateChange | TopicReport) -> None:
+        if listener is None:
+            return
         try:
-            async with asyncio.TaskGroup() as group:
-                for shard in self.strategies.subscription.shards(topics):
-                    endpoint = self.strategies.connection.endpoint(shard)
-                    session = self._with_room(endpoint.url, len(shard))
-                    if session is None:
-                        session = Session(self.strategies, self._next_connection_id, self._changed)
-                        self._next_connection_id += 1
-                        self._sessions.append(session)
-                        group.create_task(session.open(endpoint, shard, deadline_s))
-                    else:
-                        group.create_task(session.subscribe(shard, deadline_s))
-                    self._topics.update(dict.fromkeys(shard, session))
-        except BaseExceptionGroup as failures:
-            for topic in topics:
-                if topic not in self._topics[topic].confirmed:
-                    del self._topics[topic]
-            self._retire_closed()
-            # One cause is what the caller can act on; the others follow from it or repeat it.
-            raise failures.exceptions[0] from None
+            listener(news)
+        except Exception:
+            self._tally.listener_errors += 1
+            _logger.exception("%s: a listener failed on %s", self.name, news)
 
-    def _with_room(self, url: str, topics: int) -> Session | None:
-        limit = self.strategies.subscription.max_topics_per_connection
-        for session in self._sessions:
-            room = limit - len(session.confirmed)
-            if session.state is SessionState.LIVE and session.url == url and topics <= room:
-                return session
-        return None
+    def _guard_books(self, router: Router) -> None:
+        broken = self._books.recovering()
+        before = self._books.take(router)
+        wanted = [entry.subscription for entry in self._register.entries.values()]
+        self._books.watch(wanted, begin=False)
+        self._books.recover(subscription for subscription in wanted if subscription.symbol in broken)
+        if before is not None:
+            self._caretaker.own(before.close(), "books")
 
-    def _retire_closed(self) -> None:
-        closed = [s for s in self._sessions if s.state is SessionState.CLOSED]
-        self._retired_messages += sum(session.receiver.messages for session in closed)
-        self._sessions = [s for s in self._sessions if s.state is not SessionState.CLOSED]
+    # Events that belong to a connection
 
-    def _changed(self, session: Session, state: SessionState) -> None:
-        if self._on_state is not None:
-            self._on_state(session.connection_id, state, session.error)
+    def _take(self, parser: MessageParser) -> None:
+        if all(parser is not known for known in self._variants):
+            self._variants.append(parser)
+        parser.router.add(EventKind.SUBSCRIPTION_ACK, "", self._on_ack)
+        parser.router.add(EventKind.DECODE_ERROR, "", self._on_decode_error)
+        parser.router.add(EventKind.PONG, "", self._on_control)
+        parser.router.add(EventKind.RAW_MESSAGE, "", self._on_raw)
 
     def _on_ack(self, ack: SubscriptionAck) -> None:
-        for session in self._sessions:
-            if session.connection_id == ack.connection_id:
-                if not session.on_ack(ack):
-                    _logger.warning("%s: an answer that no request of ours waits for: %r", self.name, ack)
-                return
+        session = self._fleet.sessions.get(ack.connection_id)
+        if session is not None and not session.link.on_answer(ack):
+            _logger.warning("%s: an answer that no request of ours waits for: %r", self.name, ack)
+
+    def _on_control(self, event: Event) -> None:
+        session = self._fleet.sessions.get(event.connection_id)
+        if session is not None:
+            session.link.on_control()
+
+    def _on_raw(self, event: RawMessage) -> None:
+        self._on_control(event)  # the decoder has counted it by channel
+        if event.channel in self.strategies.connection.farewells:
+            session = self._fleet.sessions.get(event.connection_id)
+            if session is not None:
+                _logger.info("%s: connection %d will end soon", self.name, event.connection_id)
+                session.roll_due_s = self._setting.clock()
 
     def _on_decode_error(self, event: DecodeError) -> None:
         _logger.warning("%s: undecodable message: %s", self.name, event.reason)
 
 
-def _ignore(event: Event) -> None:
-    """Events that need no action of ours."""
+def _words(change: StateChange) -> str:
+    then = "" if change.delay_s is None else f"; next attempt in {change.delay_s:.1f} s"
+    return f"{change.error}{then}"

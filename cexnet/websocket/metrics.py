@@ -2,20 +2,99 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from cexnet.websocket.strategies import MessageParser
+from cexnet_core.latency import LatencyRecorder
+
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """Percentiles of one recorder in ns; all -1 when nothing was recorded."""
+
+    count: int
+    p50_ns: int
+    p99_ns: int
+    max_ns: int
+
+    @classmethod
+    def of(cls, recorder: LatencyRecorder) -> LatencySummary:
+        """What ``recorder`` holds now."""
+        if recorder.count == 0:
+            return cls(0, -1, -1, -1)
+        return cls(recorder.count, recorder.percentile(50.0), recorder.percentile(99.0), recorder.max)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamMetrics:
-    """Counters of one kind of event of one symbol, since the manager was made."""
+    """Counters of one kind of event of one symbol, since the manager was made.
+
+    ``redundant`` events came on another connection first.
+    """
 
     kind: str
     symbol: str
     delivered: int
     gaps: int
     duplicates: int
+    redundant: int
     reorders: int
     handler_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class VariantMetrics:
+    """Counters of one parser; there are several after ``swap()``, to be compared.
+
+    ``decode`` counts messages by the path that decoded them, ``events`` decoded events by
+    kind. ``total`` is from the socket read to the handler's return.
+    """
+
+    name: str
+    events: dict[str, int]
+    decode: dict[str, int]
+    total: LatencySummary
+    unrouted: dict[tuple[str, str], int]
+    unrouted_overflow: int
+    unknown_channels: dict[str, int]
+    streams: tuple[StreamMetrics, ...]
+
+    @classmethod
+    def of(cls, parser: MessageParser) -> VariantMetrics:
+        """What ``parser`` has counted so far."""
+        counters, router = parser.decoder.counters, parser.router
+        return cls(
+            parser.name,
+            dict(counters.events),
+            {
+                "shape": counters.shape,
+                "ondemand": counters.ondemand,
+                "protobuf": counters.protobuf,
+                "errors": counters.errors,
+            },
+            LatencySummary.of(router.total),
+            dict(router.unrouted),
+            router.unrouted_overflow,
+            dict(parser.decoder.unknown_channels),
+            tuple(
+                StreamMetrics(
+                    stream.kind_name,
+                    stream.symbol,
+                    stream.delivered,
+                    stream.gaps,
+                    stream.duplicates,
+                    stream.redundant,
+                    stream.reorders,
+                    stream.handler_errors,
+                )
+                for stream in router.streams()
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +102,17 @@ class WebSocketMetrics:
     """Counters of a whole manager, since it was made.
 
     ``decode`` counts messages by the path that decoded them, ``events`` decoded events
-    by kind. ``unrouted`` counts events that no subscription asked for,
-    ``unknown_channels`` valid messages that the schema does not describe, and
-    ``dropped`` events that a consumer should have had and did not get.
+    by kind. ``unrouted`` counts events that no subscription asked for (those
+    of streams beyond its bound in ``unrouted_overflow``), ``unknown_channels`` valid
+    messages that the schema does not describe, ``discarded`` messages that came while we
+    closed, and ``dropped`` events that a consumer should have had and did not get.
+
+    ``reconnects`` are connections that came back after a loss, ``recovered_books`` depth
+    streams that were mended by a snapshot, ``losses`` counts losses by
+    what brought them about, ``first_event`` is the time from a start or a loss to the
+    first data after it, ``loop_lag`` how late the event loop was. ``strategy_errors``
+    are exceptions of an exchange's strategy, ``listener_errors`` those of listeners.
+    ``variants`` has the counters of each parser apart.
     """
 
     messages: int
@@ -34,9 +121,55 @@ class WebSocketMetrics:
     decode: dict[str, int]
     gaps: int
     duplicates: int
+    redundant: int
     reorders: int
     dropped: int
     handler_errors: int
     unrouted: dict[tuple[str, str], int]
+    unrouted_overflow: int
     unknown_channels: dict[str, int]
+    discarded: int
     streams: tuple[StreamMetrics, ...]
+    reconnects: int
+    recovered_books: int
+    rolls: int
+    losses: dict[str, int]
+    probes: int
+    topic_events: dict[str, int]
+    strategy_errors: int
+    listener_errors: int
+    first_event: LatencySummary
+    loop_lag: LatencySummary
+    variants: tuple[VariantMetrics, ...]
+
+
+def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ...]:
+    """The streams of all variants, those of the same kind and symbol added up."""
+    found: dict[tuple[str, str], StreamMetrics] = {}
+    for variant in variants:
+        for stream in variant.streams:
+            key = (stream.kind, stream.symbol)
+            other = found.get(key)
+            found[key] = stream if other is None else _sum(stream, other)
+    return tuple(found.values())
+
+
+def total_counts(counts: Iterable[dict[_Key, int]]) -> dict[_Key, int]:
+    """Counters added up by key, in the order in which keys first appear."""
+    total: Counter[_Key] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)
+
+
+def _sum(one: StreamMetrics, two: StreamMetrics) -> StreamMetrics:
+    return StreamMetrics(
+        one.kind,
+        one.symbol,
+        one.delivered + two.delivered,
+        one.gaps + two.gaps,
+        one.duplicates + two.duplicates,
+        one.redundant + two.redundant,
+        one.reorders + two.reorders,
+        one.handler_errors + two.handler_errors,
+    )

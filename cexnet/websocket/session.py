@@ -1,241 +1,347 @@
-"""The life of one connection: connect, subscribe, stay alive, close.
+"""One connection, kept alive: it does what its life cycle says, and tells what came of it.
 
-A session belongs to one manager and one event loop. It owns two tasks (the heartbeat,
-where the exchange wants one, and the close watcher); ``close()`` cancels and awaits both.
+A session belongs to one manager and one event loop. It owns one task, which performs the
+machine's actions one after the other; ``close()`` cancels and awaits it. ``tick()`` is
+called at regular intervals by the manager's caretaker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import Protocol
 
-from cexnet.websocket.connect import CloseInfo, Connection, connect
-from cexnet.websocket.strategies import (
-    ControlRequest,
-    Endpoint,
-    Heartbeat,
-    Settlement,
-    WebSocketStrategySet,
+from cexnet.websocket.lifecycle import (
+    Action,
+    Answered,
+    Authenticate,
+    Authenticated,
+    Close,
+    Connect,
+    Connected,
+    Input,
+    Lifecycle,
+    Lost,
+    Probe,
+    RetryDue,
+    SessionState,
+    Start,
+    StateChange,
+    Stop,
+    Subscribe,
+    Subscribed,
+    Wait,
+    Watch,
+    WentQuiet,
 )
+from cexnet.websocket.link import Link
+from cexnet.websocket.liveness import ConnectionJudge, TopicJudge, Verdict
+from cexnet.websocket.reconnect import Backoff, Loss
+from cexnet.websocket.setting import Setting
+from cexnet.websocket.strategies import ControlRequest, MessageParser
+from cexnet.websocket.topics import TopicReport, Topics
 from cexnet_core.errors import (
+    AuthenticationError,
+    CexnetError,
     ConnectionClosed,
     DeadlineExceeded,
-    SubscriptionError,
-    TransportError,
 )
-from cexnet_core.events import SubscriptionAck
-from cexnet_core.ratelimit import RollingWindow
-from cexnet_core.route import Receiver
 
 _logger = logging.getLogger("cexnet.websocket")
 
 
-class SessionState(enum.StrEnum):
-    """Where a connection stands in its life."""
+class SessionOwner(Protocol):
+    """What a session asks and tells its manager."""
 
-    CONNECTING = "connecting"
-    SUBSCRIBING = "subscribing"
-    LIVE = "live"
-    CLOSED = "closed"
+    def session_changed(self, session: Session, change: StateChange) -> None:
+        """The state changed."""
 
+    def topic_reported(self, session: Session, report: TopicReport) -> None:
+        """Something happened to a topic that no caller waits for."""
 
-StateListener = Callable[["Session", SessionState], None]
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A control request on the wire and what has been answered of it so far."""
-
-    request: ControlRequest
-    done: asyncio.Future[None]
-    confirmed: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def absorb(self, settlement: Settlement) -> None:
-        """Take one answer; finished when every topic of the request has been decided."""
-        self.confirmed.update(settlement.confirmed)
-        self.refused.update(settlement.refused)
-        if not self.undecided() and not self.done.done():
-            self.done.set_result(None)
-
-    def undecided(self) -> list[str]:
-        """Topics that the exchange has neither confirmed nor refused."""
-        return [
-            topic
-            for topic in self.request.topics
-            if topic not in self.confirmed and topic not in self.refused
-        ]
+    def topic_totals(self, session: Session) -> dict[str, int]:
+        """How many events each confirmed topic has had so far."""
 
 
 class Session:
-    """One connection and the topics on it."""
+    """One connection and what is subscribed on it."""
 
-    def __init__(self, strategies: WebSocketStrategySet, connection_id: int, on_state: StateListener) -> None:
+    def __init__(
+        self, setting: Setting, parser: MessageParser, connection_id: int, owner: SessionOwner
+    ) -> None:
         self.connection_id = connection_id
-        self.receiver: Receiver = strategies.parser.receiver(connection_id)
-        self.state = SessionState.CLOSED
+        self.link = Link(setting, parser, connection_id, self._on_first_data)
+        self.topics = Topics(setting, self.link, self._on_report)
         self.error: Exception | None = None
-        self.url = ""
-        self.confirmed: set[str] = set()
-        self._strategies = strategies
-        self._on_state = on_state
-        self._connection: Connection | None = None
-        self._heartbeat: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._pending: list[_Pending] = []
-        self._next_request_id = 1
-        self._pace = RollingWindow(strategies.subscription.max_messages_per_s, 1.0)
+        self.connects = 0
+        self.probes = 0
+        self.strategy_errors = 0
+        self.roll_due_s: float | None = None
+        self.judge = ConnectionJudge(setting.connection.liveness, setting.clock())
+        self._topic_judge = TopicJudge(setting.connection.liveness)
+        self._setting = setting
+        self._owner = owner
+        self._backoff = Backoff(setting.connection.reconnect, setting.rng)
+        self._machine = Lifecycle(self._backoff, setting.connection.classify)
+        self._runner: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._alarm: asyncio.Future[Input | None] | None = None
+        self._login: ControlRequest | None = None
+        self._open_deadline_s = 0.0
+        self._began_s = 0.0
+        self._excused_s = 0.0
+        self._next_beat_s = 0.0
+        self._beat_messages = 0
+        self._next_topic_check_s = 0.0
+        self._to_renew: list[str] = []
 
-    async def open(self, endpoint: Endpoint, topics: Sequence[str], deadline_s: float) -> None:
-        """Connect to ``endpoint`` and subscribe ``topics``.
+    @property
+    def state(self) -> SessionState:
+        """Where the connection stands."""
+        return self._machine.state
 
-        Raises ConnectError, SubscriptionError or DeadlineExceeded; the connection is
-        closed again in each case.
+    @property
+    def carries_data(self) -> bool:
+        """Whether it is subscribed, even if it has gone quiet."""
+        return self.state in (SessionState.LIVE, SessionState.STALE)
+
+    async def open(self, topics: Sequence[str], deadline_s: float) -> None:
+        """Connect, log in, subscribe ``topics``; from then on stay connected.
+
+        Raises ConnectError, AuthenticationError, SubscriptionError or DeadlineExceeded;
+        the session is closed again in each case.
         """
-        strategy = self._strategies.connection
-        self.url = endpoint.url
-        self._enter(SessionState.CONNECTING)
+        self.topics.desired = dict.fromkeys(topics)
+        self._open_deadline_s = deadline_s
+        self._opened = asyncio.get_running_loop().create_future()
+        self._runner = asyncio.create_task(self._run(), name=f"cexnet-{self.connection_id}")
         try:
-            self._connection = connection = await connect(
-                endpoint.url,
-                self.receiver,
-                deadline_s=min(deadline_s, strategy.connect_deadline_s),
-                ssl_context=endpoint.ssl_context,
-                headers=tuple(endpoint.headers.items()),
-                max_message_bytes=strategy.max_message_bytes,
-                # The decoder validates UTF-8 itself; doing it twice would cost every message.
-                validate_utf8=False,
-            )
-            name = f"cexnet-{self.connection_id}"
-            self._watch = asyncio.create_task(self._watch_close(connection), name=f"{name}-watch")
-            if strategy.heartbeat is not None:
-                self._heartbeat = asyncio.create_task(
-                    self._beat(connection, strategy.heartbeat), name=f"{name}-heartbeat"
-                )
-            self._enter(SessionState.SUBSCRIBING)
-            await self.subscribe(topics, deadline_s)
-        except BaseException as error:
+            await self._opened
+        except BaseException:
             await self.close()
-            self.error = error if isinstance(error, Exception) else None
             raise
-        self._enter(SessionState.LIVE)
-
-    async def subscribe(self, topics: Sequence[str], deadline_s: float) -> None:
-        """Ask for ``topics`` and return when each is confirmed.
-
-        Raises SubscriptionError with the exchange's words when any is refused,
-        DeadlineExceeded naming those never answered, ConnectionClosed when it ended.
-        """
-        requests = self._strategies.subscription.subscribe(topics, self._next_request_id)
-        asked = await self._ask(requests, deadline_s, "subscribe")
-        for pending in asked:
-            self.confirmed.update(pending.confirmed)
-        _raise_refusals(asked)
-
-    async def unsubscribe(self, topics: Sequence[str], deadline_s: float) -> None:
-        """End ``topics`` and return when the exchange has confirmed it. Raises as subscribe."""
-        requests = self._strategies.subscription.unsubscribe(topics, self._next_request_id)
-        asked = await self._ask(requests, deadline_s, "unsubscribe")
-        for pending in asked:
-            self.confirmed.difference_update(pending.confirmed)
-        _raise_refusals(asked)
-
-    async def send(self, payload: bytes) -> None:
-        """Send one text message, paced to the exchange's limit. Raises ConnectionClosed."""
-        while wait_ns := self._pace.try_acquire(1):
-            await asyncio.sleep(wait_ns / 1e9)
-        if self._connection is None:
-            raise ConnectionClosed("cannot send: the session is not open; initialize() it first")
-        self._connection.send_text(payload)
-
-    def on_ack(self, ack: SubscriptionAck) -> bool:
-        """Settle the request that ``ack`` answers; False when it answers none of ours."""
-        settlement = self._strategies.subscription.settle(ack, [pending.request for pending in self._pending])
-        if settlement is None:
-            return False
-        for pending in self._pending:
-            if pending.request is settlement.request:
-                pending.absorb(settlement)
-        return True
 
     async def close(self) -> None:
-        """Close the connection and end both tasks. Idempotent; bounded by the close timeout."""
-        tasks = [task for task in (self._heartbeat, self._watch) if task is not None]
-        self._heartbeat = self._watch = None
-        for task in tasks:
-            task.cancel()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._fail_pending(ConnectionClosed("the session was closed by us", code=1000))
-        if self.state is not SessionState.CLOSED:
-            self._enter(SessionState.CLOSED)
+        """Close the connection and end the task. Idempotent; bounded by the close timeout."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.cancel()
+            await asyncio.gather(runner, return_exceptions=True)  # it reports its own failures
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(ConnectionClosed("closed by us while it was being opened", code=1000))
+        self._tell(Close(self._setting.clock()))
+        await self.link.close()
 
-    async def _ask(self, requests: list[ControlRequest], deadline_s: float, verb: str) -> list[_Pending]:
-        self._next_request_id += len(requests)
-        loop = asyncio.get_running_loop()
-        asked = [_Pending(request, loop.create_future()) for request in requests]
+    async def drain(self) -> None:
+        """Return when all that the peer sent before now has been handled.
+
+        A pong comes behind everything that was sent before it. Bounded by the probe's
+        deadline; returns early when the connection ends.
+        """
+        if self.link.connection is None:
+            return
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(self._setting.connection.liveness.probe_deadline_s):
+                await self.link.connection.ping()
+
+    def excuse(self, seconds: float) -> None:
+        """The event loop was blocked: nobody could be heard for ``seconds``."""
+        self._excused_s += seconds
+        self.judge.pulse.excuse(seconds)
+        self._topic_judge.excuse(seconds)
+
+    def tick(self, now_s: float, *, peers_talk: bool) -> None:
+        """Look after the connection: heartbeat, silence of the whole, silence of topics.
+
+        ``peers_talk``: another connection with the same topics has had data since.
+        """
+        if self.state is not SessionState.LIVE:
+            return
+        self._beat(now_s)
+        match self.judge.judge(self.link.data_messages, now_s, peers_talk=peers_talk):
+            case Verdict.PROBE:
+                self._raise_alarm(WentQuiet(now_s))
+            case Verdict.FROZEN:
+                silence_s = self.judge.pulse.silence_s(now_s)
+                frozen = ConnectionClosed(
+                    f"connection {self.connection_id} is frozen: it answers pings, but no data for "
+                    f"{silence_s:.0f} s where data was to be expected",
+                    reason="frozen",
+                )
+                self._raise_alarm(Lost(now_s, Loss(frozen, reason=frozen.reason)))
+            case Verdict.FINE:
+                self._check_topics(now_s)
+
+    # The task
+
+    async def _run(self) -> None:
+        """Do what the machine says; the outcome of each action is its next input."""
+        action = self._tell(Start(self._setting.clock()))
+        while action is not None and not isinstance(action, Stop):
+            action = self._tell(await self._outcome(action))
+        await self.link.drop()
+        if self._opened is not None and not self._opened.done() and self.error is not None:
+            self._opened.set_exception(self.error)
+
+    def _tell(self, event: Input) -> Action | None:
+        step = self._machine.handle(event)
+        loss = event.loss if isinstance(event, Lost) else None
+        if loss is not None:
+            self.error = loss.error
+        if isinstance(event, Start) or (loss and step.before in (SessionState.LIVE, SessionState.STALE)):
+            self._began_s = event.at_s
+        if step.after is not step.before:
+            delay_s = step.action.delay_s if isinstance(step.action, Wait) else None
+            self._owner.session_changed(
+                self,
+                StateChange(
+                    self.connection_id, step.before, step.after, loss, self._backoff.failures, delay_s
+                ),
+            )
+        return step.action
+
+    async def _outcome(self, action: Action) -> Input:
         try:
-            async with asyncio.timeout(deadline_s):
-                for pending in asked:
-                    self._pending.append(pending)
-                    await self.send(pending.request.payload)
-                await asyncio.gather(*(pending.done for pending in asked))
-        except TimeoutError:
-            missing = [topic for pending in asked for topic in pending.undecided()]
-            raise DeadlineExceeded(
-                f"{verb}: no answer within {deadline_s:g} s for {', '.join(missing)}; "
-                "check the symbol spelling, or allow more time with deadline_s"
-            ) from None
-        finally:
-            for pending in asked:
-                if not pending.done.cancel() and not pending.done.cancelled():
-                    pending.done.exception()  # seen: asyncio need not report it again
-                with contextlib.suppress(ValueError):
-                    self._pending.remove(pending)
-        return asked
+            match action:
+                case Connect():
+                    return await self._connect()
+                case Authenticate():
+                    return await self._authenticate()
+                case Subscribe():
+                    return await self._subscribe()
+                case Watch():
+                    return await self._watch()
+                case Probe():
+                    return await self._probe()
+                case Wait(delay_s):
+                    await self.link.drop()
+                    await asyncio.sleep(delay_s)
+                    return RetryDue(self._setting.clock())
+                case Stop():
+                    return Close(self._setting.clock())
+        except CexnetError as error:
+            return Lost(self._setting.clock(), Loss.of(error))
+        except Exception as error:
+            # A mistake in a strategy costs one attempt, never the session.
+            self.strategy_errors += 1
+            _logger.exception("connection %d: the exchange's strategy failed", self.connection_id)
+            return Lost(self._setting.clock(), Loss.of(error))
 
-    async def _beat(self, connection: Connection, heartbeat: Heartbeat) -> None:
+    async def _connect(self) -> Input:
+        strategy = self._setting.connection
+        await self._setting.connect_slot()
+        await strategy.prepare()
+        await self.link.open(strategy.endpoint(tuple(self.topics.desired)))
+        self.connects += 1
+        now_s = self._setting.clock()
+        self.roll_due_s = self._setting.roll_due_s(now_s)
+        self._login = strategy.login(self.link.take_request_ids(1))
+        return Authenticated(now_s) if self._login is None else Connected(now_s)
+
+    async def _authenticate(self) -> Input:
+        assert self._login is not None
+        outcome = await self.link.ask([self._login], self._setting.connection.connect_deadline_s)
+        if outcome.refused:
+            words = "; ".join(outcome.refused.values())
+            raise AuthenticationError(
+                f"the exchange refused the login: {words}; check key, signature and permissions"
+            )
+        if outcome.unanswered:
+            raise DeadlineExceeded(f"no answer to the login of connection {self.connection_id} in time")
+        return Authenticated(self._setting.clock())
+
+    async def _subscribe(self) -> Input:
+        if self._machine.was_live:
+            await self.topics.resubscribe()
+        else:
+            await self.topics.subscribe(tuple(self.topics.desired), self._open_deadline_s)
+        now_s = self._setting.clock()
+        liveness = self._setting.connection.liveness
+        self.judge.restart(now_s, self.link.data_messages)
+        self._topic_judge.restart(self._owner.topic_totals(self), now_s)
+        self._next_topic_check_s = now_s + liveness.topic_check_s
+        self._put_off_beat(now_s)
+        return Subscribed(now_s)
+
+    async def _watch(self) -> Input:
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_result(None)
+        assert self.link.connection is not None
+        closed = self.link.connection.reader.closed
         while True:
-            await asyncio.sleep(heartbeat.interval_s)
-            try:
-                connection.send_text(heartbeat.message())
-            except ConnectionClosed:
-                return  # the watcher reports the end, with its reason
+            self._alarm = asyncio.get_running_loop().create_future()
+            await asyncio.wait((closed, self._alarm), return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                return Lost(self._setting.clock(), self.link.loss(closed.result()))
+            found = self._alarm.result()
+            if found is not None:
+                return found
+            await self.topics.renew(self._to_renew)
 
-    async def _watch_close(self, connection: Connection) -> None:
-        info: CloseInfo = await connection.wait_closed()
-        reason = f", {info.reason}" if info.reason else ""
-        self.error = info.error or ConnectionClosed(
-            f"the exchange closed connection {self.connection_id} (code {info.code}{reason})",
-            code=info.code,
-            reason=info.reason,
-        )
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-        self._fail_pending(self.error)
-        _logger.warning("connection %d ended: %s", self.connection_id, self.error)
-        self._enter(SessionState.CLOSED)
+    async def _probe(self) -> Input:
+        """Any sign of life will do; time in which the loop was blocked does not count."""
+        connection = self.link.connection
+        assert connection is not None
+        self.probes += 1
+        deadline_s = self._setting.connection.liveness.probe_deadline_s
+        while True:
+            seen, excused_s = (connection.reader.pongs, connection.reader.messages), self._excused_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(deadline_s):
+                    await connection.ping()
+            if (connection.reader.pongs, connection.reader.messages) != seen:
+                return Answered(self._setting.clock())
+            if self._excused_s == excused_s:
+                raise ConnectionClosed(
+                    f"connection {self.connection_id} is dead: no data, and no answer to a ping "
+                    f"within {deadline_s:g} s",
+                    reason="half-open",
+                )
 
-    def _fail_pending(self, error: Exception) -> None:
-        if not isinstance(error, TransportError):
-            error = ConnectionClosed(f"the connection ended: {error}")
-        for pending in self._pending:
-            if not pending.done.done():
-                pending.done.set_exception(error)
+    # What the ticks do
 
-    def _enter(self, state: SessionState) -> None:
-        self.state = state
-        self._on_state(self, state)
+    def _raise_alarm(self, found: Input | None) -> None:
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(found)
 
+    def _check_topics(self, now_s: float) -> None:
+        if now_s < self._next_topic_check_s:
+            return
+        self._next_topic_check_s = now_s + self._setting.connection.liveness.topic_check_s
+        silent = self._topic_judge.silent(self._owner.topic_totals(self), now_s)
+        self._to_renew = [*self.topics.missing(), *silent]
+        if self._to_renew:
+            self._raise_alarm(None)
 
-def _raise_refusals(asked: list[_Pending]) -> None:
-    refused = {topic: why for pending in asked for topic, why in pending.refused.items()}
-    if refused:
-        words = "; ".join(f"{topic}: {why}" for topic, why in refused.items())
-        raise SubscriptionError(f"the exchange refused {words}", topics=tuple(refused))
+    def _beat(self, now_s: float) -> None:
+        heartbeat, connection = self._setting.connection.heartbeat, self.link.connection
+        if heartbeat is None or connection is None:
+            return
+        if heartbeat.only_when_quiet and self.link.messages != self._beat_messages:
+            self._put_off_beat(now_s)
+        if now_s < self._next_beat_s:
+            return
+        self._put_off_beat(now_s)
+        try:
+            connection.send_text(heartbeat.message())
+        except ConnectionClosed:
+            return  # the watch sees it end, and says why
+        except Exception:
+            self.strategy_errors += 1
+            _logger.exception("connection %d: the heartbeat's message failed", self.connection_id)
+
+    def _put_off_beat(self, now_s: float) -> None:
+        heartbeat = self._setting.connection.heartbeat
+        self._next_beat_s = now_s + (heartbeat.interval_s if heartbeat is not None else 0.0)
+        self._beat_messages = self.link.messages
+
+    # What its parts tell
+
+    def _on_first_data(self) -> None:
+        elapsed_s = self._setting.clock() - self._began_s
+        self._setting.first_event.record(max(0, int(elapsed_s * 1e9)))
+
+    def _on_report(self, report: TopicReport) -> None:
+        self._owner.topic_reported(self, report)

@@ -7,10 +7,12 @@ reaches each strategy by plain attribute, with no checks at run time.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cexnet.types import Subscription
+from cexnet.websocket.liveness import LivenessPolicy
+from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy, classify
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import StrategyError
 from cexnet_core.events import SubscriptionAck, SymbolTable
@@ -20,19 +22,37 @@ from cexnet_core.schema import WireSchema
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect. ``ssl_context`` ``None`` means verified defaults for ``wss``."""
+    """Where to connect. ``ssl_context`` ``None`` means verified defaults for ``wss``.
 
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    URL and headers may hold a listen key: ``repr`` leaves them out.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ssl_context: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What the client must send to keep the connection: ``message()`` every ``interval_s``."""
+    """What the client must send to keep the connection: ``message()`` every ``interval_s``.
+
+    ``only_when_quiet``: not while messages come in, as exchanges that count silence want.
+    """
 
     interval_s: float
     message: Callable[[], bytes]
+    only_when_quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What keeps a private stream's key alive: ``renew()`` every ``interval_s``.
+
+    A renewal that fails is logged, counted, and tried again after a tenth of the interval.
+    """
+
+    interval_s: float
+    renew: Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +74,40 @@ class Settlement:
 
 
 class ConnectionStrategy:
-    """Endpoint, heartbeat and limits of one connection.
+    """Endpoint, login, heartbeat, reconnection and limits of one connection.
 
     ``connect_deadline_s`` bounds DNS, TCP, TLS and upgrade together.
     ``max_message_bytes`` bounds one message; a larger one closes with code 1009.
+    ``max_connects`` new connections are opened in any ``connects_window_s``.
+    ``lifetime_s`` is when the exchange ends a connection: it is rolled before; ``None``
+    where no limit is known. ``farewells`` are channels (as in ``unknown_channels``) whose
+    messages announce an early end: the connection is rolled at once.
     """
 
     heartbeat: Heartbeat | None = None
+    renewal: Renewal | None = None
+    reconnect: ReconnectPolicy = ReconnectPolicy()
+    liveness: LivenessPolicy = LivenessPolicy()
     connect_deadline_s: float = 10.0
     max_message_bytes: int = 16 * 1024 * 1024
+    max_connects: int = 30
+    connects_window_s: float = 10.0
+    lifetime_s: float | None = None
+    farewells: frozenset[str] = frozenset()
+
+    async def prepare(self) -> None:
+        """Do what must precede every attempt, such as getting a listen key. Default: nothing."""
+
+    def login(self, request_id: int) -> ControlRequest | None:
+        """The message that logs in, its answer matched by ``settle``; ``None``: no login.
+
+        Its one topic is a name of the strategy's own. A refusal ends the attempt.
+        """
+        return None
+
+    def classify(self, loss: Loss) -> Fault:
+        """What a loss asks of us. Default: by close code and handshake status."""
+        return classify(loss)
 
     def endpoint(self, topics: Sequence[str]) -> Endpoint:
         """Where to connect for ``topics`` (one shard of them)."""
@@ -74,11 +119,13 @@ class SubscriptionStrategy:
 
     ``max_topics_per_connection`` and ``max_messages_per_s`` are the exchange's limits,
     ``max_topics_per_message`` keeps one request small enough for it.
+    ``depth_begins_with_snapshot``: a depth subscription brings the whole book by itself.
     """
 
     max_topics_per_connection: int = 1024
     max_topics_per_message: int = 50
     max_messages_per_s: int = 5
+    depth_begins_with_snapshot: bool = False
 
     def topic(self, subscription: Subscription) -> str:
         """The exchange's name of a subscription; equal subscriptions give equal topics."""
@@ -115,9 +162,13 @@ class SubscriptionStrategy:
 
 
 class MessageParser:
-    """Owns the wire schema, the decoder and the route of one manager."""
+    """Owns the wire schema, the decoder and the route of one manager.
 
-    def __init__(self, schema: WireSchema, *, exact: bool = False) -> None:
+    ``name`` tells variants apart in the metrics of a manager that swaps them.
+    """
+
+    def __init__(self, schema: WireSchema, *, exact: bool = False, name: str = "") -> None:
+        self.name = name or schema.name
         self.schema = schema
         self.symbols = SymbolTable()
         self.decoder = Decoder(schema, symbols=self.symbols, exact=exact)

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 
+from cexnet.websocket.deflate import Agreed, DeflateOffer
 from cexnet_core.errors import ConnectError, HandshakeError
 from cexnet_core.frames import FrameReader
 
@@ -79,8 +80,17 @@ def retry_after_s(headers: dict[str, str]) -> float | None:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def check_upgrade(response: UpgradeResponse, key: str, subprotocols: Sequence[str], origin: str) -> None:
-    """Raise HandshakeError unless ``response`` upgrades our request (RFC 6455 section 4.1)."""
+def check_upgrade(
+    response: UpgradeResponse,
+    key: str,
+    subprotocols: Sequence[str],
+    deflate: DeflateOffer | None,
+    origin: str,
+) -> Agreed | None:
+    """Raise HandshakeError unless ``response`` upgrades our request (RFC 6455 section 4.1).
+
+    Returns what it accepted of our offer to compress, None when it declined.
+    """
 
     def refuse(text: str) -> HandshakeError:
         return HandshakeError(
@@ -106,11 +116,18 @@ def check_upgrade(response: UpgradeResponse, key: str, subprotocols: Sequence[st
     ).decode()
     if response.headers.get("sec-websocket-accept") != accept:
         raise refuse("answered 101 with a wrong Sec-WebSocket-Accept: is a cache in between?")
-    if "sec-websocket-extensions" in response.headers:
-        raise refuse("answered 101 with an extension that we did not offer")
     chosen = response.headers.get("sec-websocket-protocol")
     if chosen is not None and chosen not in subprotocols:
         raise refuse(f"answered 101 with the subprotocol {chosen!r} that we did not offer")
+    extensions = response.headers.get("sec-websocket-extensions")
+    if extensions is None:
+        return None
+    if deflate is None:
+        raise refuse("answered 101 with an extension that we did not offer")
+    try:
+        return deflate.accept(extensions)
+    except ValueError as error:
+        raise refuse(f"answered 101 with an extension that is not what we offered: {error}") from None
 
 
 class ReaderProtocol(WSProtocol):  # type: ignore[misc]
@@ -139,7 +156,7 @@ class ReaderProtocol(WSProtocol):  # type: ignore[misc]
             headers,
             READ_BUFFER_BYTES,
         )
-        self._reader = reader
+        self.reader = reader
         self._empty_room = len(self.get_buffer(-1))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,7 +164,7 @@ class ReaderProtocol(WSProtocol):  # type: ignore[misc]
         room, empty = len(self.get_buffer(-1)), self._empty_room
         while empty < room:  # picows' buffer has only ever doubled
             empty *= 2
-        self._reader.connection_dropped(exc, room != empty)
+        self.reader.connection_dropped(exc, room != empty)
         super().connection_lost(exc)
 
 
@@ -189,11 +206,18 @@ class Upgrade(asyncio.BufferedProtocol):
     answer has been delivered.
     """
 
-    def __init__(self, protocol: ReaderProtocol, subprotocols: Sequence[str], origin: str) -> None:
+    def __init__(
+        self,
+        protocol: ReaderProtocol,
+        subprotocols: Sequence[str],
+        origin: str,
+        deflate: DeflateOffer | None = None,
+    ) -> None:
         self.response: asyncio.Future[UpgradeResponse] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport | None = None
         self._protocol = protocol
         self._subprotocols = subprotocols
+        self._deflate = deflate
         self._origin = origin
         self._buffer = bytearray(READ_BUFFER_BYTES)
         self._filled = 0
@@ -247,13 +271,15 @@ class Upgrade(asyncio.BufferedProtocol):
         key = self._protocol.transport.request.headers["Sec-WebSocket-Key"]
         try:
             response = UpgradeResponse.parse(head)
-            check_upgrade(response, key, self._subprotocols, self._origin)
+            agreed = check_upgrade(response, key, self._subprotocols, self._deflate, self._origin)
         except ValueError as error:
             self._refuse(f"did not answer the upgrade in HTTP: {error}")
             return
         except HandshakeError as error:
             self.response.set_exception(error)
             return
+        if agreed is not None and self._deflate is not None:
+            self._protocol.reader.use_deflate(self._deflate.inflater(agreed), self._deflate.deflater(agreed))
         self.transport.set_protocol(self._protocol)
         accept = response.headers["sec-websocket-accept"]
         self._feed(

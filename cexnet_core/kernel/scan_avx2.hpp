@@ -148,12 +148,12 @@ static inline const char* read_pair(
     uint32_t start = length[0] + node.between_length;
     length[1] = uint32_t(_tzcnt_u64(quotes >> (start & 63)));
     const char* second = at + start;
-    __m128i middle = load_16(at + length[0]);
-    uint32_t differ = ~uint32_t(_mm_movemask_epi8(_mm_cmpeq_epi8(middle, load_16(node.between))));
     if (__builtin_expect((length[0] - 1 >= 16) | (length[1] - 1 >= 16), 0)) {
         return read_pair_slowly(node, at, end, first_slot, second_slot);
     }
-    if (__builtin_expect(_bzhi_u32(differ, node.between_length) != 0, 0)) return nullptr;
+    __m128i same = _mm_cmpeq_epi8(load_16(at + length[0]), load_16(node.between));
+    uint32_t differ = _bzhi_u32(~uint32_t(_mm_movemask_epi8(same)), node.between_length);
+    if (__builtin_expect(differ != 0, 0)) return nullptr;
     __m256i bytes = _mm256_inserti128_si256(low, load_16(second), 1);
     uint32_t points = bits(are_points(bytes));
     int32_t doubt = 0;

@@ -39,6 +39,8 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "simd": False,
     },
     "decode.EventBatch": lambda: {"events": []},
+    "deflate.Deflater": lambda: {"from_bytes": 0, "window_bits": 15, "keep_context": True},
+    "deflate.Inflater": lambda: {"window_bits": 15, "keep_context": True, "max_ratio": 200},
     "events.EventSink": dict,
     "events.SymbolTable": lambda: {"capacity": 4},
     "frames.FrameReader": lambda: {
@@ -68,12 +70,20 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     },
     "ratelimit.RollingWindow": lambda: {"limit": 5, "window_s": 1.0, "guard_s": 0.1, "clock": any_clock},
     "ratelimit.LimitGroup": lambda: {"limits": [TokenBucket(1, 1.0)]},
+    "queue.EventQueue": lambda: {"capacity": 5, "policy": "pause", "reserve": 1},
     "route.Receiver": lambda: {
         "decoder": Decoder(SCHEMA),
         "router": Router(SCHEMA, SymbolTable()),
         "connection_id": 1,
     },
     "route.Router": lambda: {"schema": SCHEMA, "symbols": SymbolTable()},
+    "unpacking.InflatingSink": lambda: {
+        "sink": PyMessageSink(print),
+        "packing": "gzip",
+        "max_bytes": 1024,
+        "max_ratio": 200,
+        "validate_utf8": True,
+    },
     "signing.HmacSigner": lambda: {"key": b"key", "digest": "sha256", "backend": "hashlib"},
 }
 

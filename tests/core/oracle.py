@@ -74,7 +74,8 @@ def expect(schema: WireSchema, payload: bytes, is_text: bool = False) -> Expecte
     try:
         if schema.protobuf and not is_text and payload[:1] not in (b"{", b"["):
             document: Any = parse_protobuf(schema, payload)
-            return _decide(schema.protobuf, len(schema.json), document, ())
+            numbered = [path for path in schema.channel_paths if path.replace(".", "").isdigit()]
+            return _decide(schema.protobuf, len(schema.json), document, numbered)
         for index, message in enumerate(schema.json):
             if message.literal is not None and message.literal.encode() == payload:
                 return Expected("events", message_id=index, events=[_blank(message)])
@@ -94,7 +95,7 @@ def _decide(messages: tuple[Message, ...], first: int, document: Any, channels: 
     for path in channels:
         found = _last(document, path)
         if _is_scalar(found):
-            return Expected("raw", channel=_text(found))
+            return Expected("raw", channel=_raw(found).decode(errors="replace"))
     return Expected("raw")
 
 

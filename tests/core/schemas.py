@@ -6,6 +6,8 @@ are those of the recorded messages.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cexnet_core.schema import Field, Message, WireSchema
 
 
@@ -50,9 +52,9 @@ def binance_messages(prefix: str, *, futures: bool) -> tuple[Message, ...]:
     if futures:
         ticker.append(event_time)
         depth.append(Field("prev_sequence", f"{prefix}pu"))
-        ticker_test = {"when": {f"{prefix}e": "bookTicker"}}
+        ticker_test = Message("BookTicker", when={f"{prefix}e": "bookTicker"})
     else:
-        ticker_test = {"has": (f"{prefix}u", f"{prefix}B", f"{prefix}A")}
+        ticker_test = Message("BookTicker", has=(f"{prefix}u", f"{prefix}B", f"{prefix}A"))
     return (
         Message(
             "DepthUpdate",
@@ -104,7 +106,7 @@ def binance_messages(prefix: str, *, futures: bool) -> tuple[Message, ...]:
             ),
             when={f"{prefix}e": "kline"},
         ),
-        Message("BookTicker", tuple(ticker), **ticker_test, sequence="increasing"),
+        replace(ticker_test, fields=tuple(ticker), sequence="increasing"),
     )
 
 

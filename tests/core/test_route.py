@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import BookTicker, DepthUpdate, Event, EventKind, SymbolTable
-from cexnet_core.route import Receiver, Router, Stream
+from cexnet_core.route import Receiver, Router
 from cexnet_core.schema import Field, Message, SequenceRule, WireSchema
+from cexnet_core.stream import Stream
 
 
 def schema(rule: SequenceRule) -> WireSchema:
@@ -238,6 +240,73 @@ def test_failing_gap_and_error_callbacks_do_not_escape() -> None:
 def test_wrong_handler_is_refused_by_name(handler: Any) -> None:
     with pytest.raises(ConfigurationError, match="BookTicker 'BTCUSDT'"):
         Line().router.add(EventKind.BOOK_TICKER, "BTCUSDT", handler)
+
+
+def test_a_full_symbol_table_refuses_more_streams_and_harms_none() -> None:
+    wire = schema("range")
+    symbols = SymbolTable(2)
+    router = Router(wire, symbols)
+    receiver = Receiver(Decoder(wire, symbols=symbols), router, 0)
+    seen: list[Event] = []
+    router.add(EventKind.BOOK_TICKER, "AAA", seen.append)
+    router.add(EventKind.BOOK_TICKER, "BBB", seen.append)
+    for index in range(200):
+        with pytest.raises(ConfigurationError, match="symbols is full"):
+            router.add(EventKind.BOOK_TICKER, f"C{index}", seen.append)
+        router.remove(EventKind.BOOK_TICKER, f"C{index}")
+    for symbol in ("AAA", "CCC", "BBB"):
+        receiver.feed(
+            json.dumps({"e": "ticker", "s": symbol, "u": 1, "b": "1", "B": "2", "a": "3", "A": "4"}).encode()
+        )
+    assert [event.symbol for event in seen] == ["AAA", "BBB"]
+
+
+@pytest.mark.parametrize("kind", [12, 10**6])
+@pytest.mark.parametrize("symbol", ["", "BTCUSDT"])
+def test_an_event_kind_that_does_not_exist_is_refused(kind: int, symbol: str) -> None:
+    with pytest.raises(ConfigurationError, match="choose one of EventKind"):
+        Line().router.add(kind, symbol, print)  # type: ignore[arg-type]
+
+
+def test_a_router_cannot_be_its_own_handler() -> None:
+    router = Line().router
+    with pytest.raises(ConfigurationError, match="its own handler"):
+        router.add(EventKind.TRADE, "BTCUSDT", router)
+
+
+def test_a_receiver_is_made_whole_or_not_at_all() -> None:
+    with pytest.raises(TypeError):
+        Receiver.__new__(Receiver)  # type: ignore[call-arg]
+
+
+def test_a_cancelled_future_in_a_handler_is_isolated_like_any_error() -> None:
+    line = Line()
+
+    def fail(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    stream = line.router.add(EventKind.BOOK_TICKER, "BTCUSDT", fail)
+    line.ticker("BTCUSDT", 1)
+    line.ticker("BTCUSDT", 2)
+    assert (stream.handler_errors, stream.delivered) == (2, 0)
+
+
+async def test_an_exit_in_a_handler_is_raised_by_the_loop_with_nothing_half_delivered() -> None:
+    line = Line()
+    raised: list[BaseException] = []
+
+    def leave(event: Event) -> None:
+        raise GeneratorExit
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+    stream = line.router.add(EventKind.BOOK_TICKER, "BTCUSDT", leave)
+    other = line.listen(EventKind.BOOK_TICKER, "ETHUSDT")
+    line.ticker("BTCUSDT", 1)
+    line.ticker("ETHUSDT", 1)
+    assert (stream.handler_errors, other.delivered) == (1, 1)
+    await asyncio.sleep(0)
+    assert [type(error) for error in raised] == [GeneratorExit]
 
 
 def test_coroutine_handler_is_refused() -> None:

@@ -35,7 +35,7 @@ def test_the_readmes_engine_streams() -> None:
     assert int(counted[1]) > 0
 
 
-@pytest.mark.parametrize("index", range(2))
+@pytest.mark.parametrize("index", range(3))
 def test_the_overviews_blocks_import_and_define(index: int) -> None:
     block = blocks("docs/overview.md")[index]
     # Their engines talk to a real exchange: everything but the last call is run.
@@ -43,4 +43,4 @@ def test_the_overviews_blocks_import_and_define(index: int) -> None:
     tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
     names: dict[str, object] = {"__name__": "overview"}
     exec(compile(tree, "docs/overview.md", "exec"), names)  # noqa: S102 - our own document
-    assert callable(names.get("main") or names.get("buy"))
+    assert callable(names.get("main") or names.get("buy") or names.get("watch"))

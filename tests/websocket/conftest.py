@@ -66,14 +66,14 @@ async def peer() -> AsyncIterator[Peer]:
 
 @pytest.fixture
 async def join(peer: Peer) -> AsyncIterator[Join]:
-    """``await join(behind=b"", **connect_arguments)`` -> ``Joined``."""
+    """``await join(behind=b"", extra="", **connect_arguments)`` -> ``Joined``."""
     clients: list[Connection] = []
 
-    async def joined(behind: bytes = b"", **arguments: Any) -> Joined:
+    async def joined(behind: bytes = b"", extra: str = "", **arguments: Any) -> Joined:
         inbox = Inbox()
         attempt = asyncio.create_task(connect(peer.url, PyMessageSink(inbox), **arguments))
         connection = await peer.accept()
-        await connection.upgrade(behind)
+        await connection.upgrade(behind, extra=extra)
         clients.append(await attempt)
         return Joined(clients[-1], connection, inbox)
 

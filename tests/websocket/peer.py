@@ -27,6 +27,8 @@ class Frame:
     payload: bytes
     fin: bool
     masked: bool
+    rsv: int = 0
+    mask: bytes = b""
 
     @property
     def close_code(self) -> int | None:
@@ -123,7 +125,9 @@ class PeerConnection:
             payload = await self.reader.readexactly(size)
         pattern = (mask * (size // 4 + 1))[:size]
         plain = int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")
-        return Frame(first & 0xF, plain.to_bytes(size, "big"), bool(first & 0x80), masked)
+        return Frame(
+            first & 0xF, plain.to_bytes(size, "big"), bool(first & 0x80), masked, first >> 4 & 7, mask
+        )
 
     def stop_reading(self) -> None:
         """Let what the client sends pile up, in the end at the client."""
@@ -159,15 +163,17 @@ class PeerConnection:
 class Peer:
     """A listening socket on loopback; connections wait for ``accept()``."""
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, ssl_context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self._ssl = ssl_context
+        self._host = host
         self._waiting: asyncio.Queue[PeerConnection] = asyncio.Queue()
         self._all: list[PeerConnection] = []
 
     async def __aenter__(self) -> Peer:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._ssl, limit=2**22)
+        self._server = await asyncio.start_server(self._connected, self._host, 0, ssl=self._ssl, limit=2**22)
         self.port: int = self._server.sockets[0].getsockname()[1]
-        scheme, host = ("wss", "localhost") if self._ssl else ("ws", "127.0.0.1")
+        scheme, host = ("wss", "localhost") if self._ssl else ("ws", self._host)
+        host = f"[{host}]" if ":" in host else host
         self.url = f"{scheme}://{host}:{self.port}/feed?key=secret"
         return self
 
@@ -179,7 +185,11 @@ class Peer:
 
     async def accept(self) -> PeerConnection:
         async with asyncio.timeout(PATIENCE_S):
-            return await self._waiting.get()
+            return await self.take()
+
+    async def take(self) -> PeerConnection:
+        """The next connection, however long it takes."""
+        return await self._waiting.get()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = PeerConnection(reader, writer)

@@ -12,7 +12,7 @@ from cexnet.exchanges import get_exchange
 from cexnet.simulator import Simulator
 from cexnet.types import Channel, Subscription
 from cexnet.websocket import WebSocketManager, WebSocketStrategySet
-from cexnet.websocket.session import SessionState
+from cexnet.websocket.lifecycle import StateChange
 from cexnet_core.errors import (
     ConfigurationError,
     ConnectError,
@@ -135,9 +135,9 @@ async def test_refused_connection_is_one_clear_error() -> None:
 async def test_server_going_away_ends_the_session_with_its_reason() -> None:
     ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
-    def on_state(connection: int, state: SessionState, error: Exception | None) -> None:
-        if state is SessionState.CLOSED and not ended.done():
-            ended.set_result(error)
+    def on_state(change: StateChange) -> None:
+        if change.loss is not None and not ended.done():
+            ended.set_result(change.error)
 
     async with Simulator(exchange="binance", symbols=("BTCUSDT",)) as simulator:
         manager = manager_for("binance", simulator, on_state=on_state)

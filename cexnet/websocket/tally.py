@@ -1,0 +1,101 @@
+"""Counts what happens to the connections of a manager, those that are gone included."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from cexnet.websocket.lifecycle import SessionState, StateChange
+from cexnet.websocket.metrics import (
+    LatencySummary,
+    VariantMetrics,
+    WebSocketMetrics,
+    total_counts,
+    total_streams,
+)
+from cexnet.websocket.session import Session
+from cexnet.websocket.topics import TopicReport
+
+
+class Tally:
+    """Counters of one manager; :meth:`snapshot` adds those of its parsers and connections."""
+
+    def __init__(self) -> None:
+        self.rolls = 0
+        self.care_errors = 0
+        self.listener_errors = 0
+        self._reconnects = 0
+        self._losses: Counter[str] = Counter()
+        self._topic_events: Counter[str] = Counter()
+        self._messages = 0
+        self._discarded = 0
+        self._probes = 0
+        self._strategy_errors = 0
+
+    def changed(self, session: Session, change: StateChange) -> None:
+        """A connection's state changed."""
+        if change.loss is not None:
+            self._losses[_cause(change)] += 1
+        if change.state is SessionState.LIVE and change.before is SessionState.SUBSCRIBING:
+            self._reconnects += session.connects > 1
+
+    def reported(self, report: TopicReport) -> None:
+        """Something happened to a topic."""
+        self._topic_events[report.event] += 1
+
+    def retire(self, session: Session) -> None:
+        """A connection is gone for good: keep what it counted."""
+        self._discarded += session.link.discarded
+        self._messages += session.link.messages
+        self._probes += session.probes
+        self._strategy_errors += session.strategy_errors
+
+    def snapshot(
+        self,
+        variants: tuple[VariantMetrics, ...],
+        sessions: Sequence[Session],
+        first_event: LatencySummary,
+        loop_lag: LatencySummary,
+        *,
+        recovered_books: int,
+    ) -> WebSocketMetrics:
+        """Everything counted so far."""
+        streams = total_streams(variants)
+        return WebSocketMetrics(
+            messages=self._messages + sum(session.link.messages for session in sessions),
+            connections=len(sessions),
+            events=total_counts(variant.events for variant in variants),
+            decode=total_counts(variant.decode for variant in variants),
+            gaps=sum(stream.gaps for stream in streams),
+            duplicates=sum(stream.duplicates for stream in streams),
+            redundant=sum(stream.redundant for stream in streams),
+            reorders=sum(stream.reorders for stream in streams),
+            dropped=0,  # inline delivery has no queue that could drop
+            handler_errors=sum(stream.handler_errors for stream in streams),
+            unrouted=total_counts(variant.unrouted for variant in variants),
+            unrouted_overflow=sum(variant.unrouted_overflow for variant in variants),
+            discarded=self._discarded + sum(session.link.discarded for session in sessions),
+            unknown_channels=total_counts(variant.unknown_channels for variant in variants),
+            streams=streams,
+            reconnects=self._reconnects,
+            recovered_books=recovered_books,
+            rolls=self.rolls,
+            losses=dict(self._losses),
+            probes=self._probes + sum(session.probes for session in sessions),
+            topic_events=dict(self._topic_events),
+            strategy_errors=self._strategy_errors
+            + self.care_errors
+            + sum(session.strategy_errors for session in sessions),
+            listener_errors=self.listener_errors,
+            first_event=first_event,
+            loop_lag=loop_lag,
+            variants=variants,
+        )
+
+
+def _cause(change: StateChange) -> str:
+    if change.status:
+        return f"http {change.status}"
+    if change.code:
+        return f"code {change.code}"
+    return change.reason or type(change.error).__name__
