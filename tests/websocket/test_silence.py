@@ -27,23 +27,6 @@ async def checks(manager: object, count: int) -> None:
             await asyncio.sleep(ALERT.check_s)
 
 
-async def test_half_open_connection_is_probed_and_replaced() -> None:
-    log = Log()
-    async with (
-        Simulator("binance", SYMBOLS, rate_per_s=1000) as simulator,
-        quick_manager("binance", simulator, log, liveness=ALERT) as manager,
-    ):
-        await manager.initialize(topics_of(*SYMBOLS), log.on_event)
-        await checks(manager, 10)
-        simulator.inject(Fault("half-open", connection=1))
-        await log.until(lambda: log.states.count(SessionState.CONNECTING) == 2)
-        await log.more()
-        assert manager.metrics().probes >= 1
-        assert manager.metrics().losses == {"code 1006": 1}
-    assert SessionState.STALE in log.states
-    assert log.losses[0].reason == "half-open"
-
-
 async def test_zombie_that_answers_pings_is_replaced() -> None:
     log = Log()
     async with (
@@ -53,7 +36,7 @@ async def test_zombie_that_answers_pings_is_replaced() -> None:
         await manager.initialize(topics_of(*SYMBOLS), log.on_event)
         await checks(manager, 20)
         simulator.inject(Fault("freeze", connection=1))
-        await log.until(lambda: log.states.count(SessionState.CONNECTING) == 2)
+        await log.until(lambda: log.states.count(SessionState.CONNECTING) >= 2)
         await log.more()
     assert log.losses[0].reason == "frozen"
     stale = log.states.index(SessionState.STALE)
