@@ -87,7 +87,8 @@ class Session:
         self._machine = Lifecycle(self._backoff, setting.connection.classify)
         self._runner: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
-        self._alarm: asyncio.Future[Input | None] | None = None
+        self._alarm: asyncio.Future[Input] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._login: ControlRequest | None = None
         self._open_deadline_s = 0.0
         self._began_s = 0.0
@@ -95,7 +96,6 @@ class Session:
         self._next_beat_s = 0.0
         self._beat_messages = 0
         self._next_topic_check_s = 0.0
-        self._to_renew: list[str] = []
 
     @property
     def state(self) -> SessionState:
@@ -270,15 +270,26 @@ class Session:
             self._opened.set_result(None)
         assert self.link.connection is not None
         closed = self.link.connection.reader.closed
-        while True:
-            self._alarm = asyncio.get_running_loop().create_future()
+        self._alarm = asyncio.get_running_loop().create_future()
+        try:
             await asyncio.wait((closed, self._alarm), return_when=asyncio.FIRST_COMPLETED)
-            if closed.done():
-                return Lost(self._setting.clock(), self.link.loss(closed.result()))
-            found = self._alarm.result()
-            if found is not None:
-                return found
-            await self.topics.renew(self._to_renew)
+        finally:
+            while (renewal := self._renewal) is not None:
+                self._renewal = None
+                renewal.cancel()
+                await asyncio.gather(renewal, return_exceptions=True)  # it reports its own failures
+        if closed.done():
+            return Lost(self._setting.clock(), self.link.loss(closed.result()))
+        return self._alarm.result()
+
+    async def _renew(self, topics: Sequence[str]) -> None:
+        """A task beside the watch: a dead peer must be found out while its answers are awaited."""
+        try:
+            await self.topics.renew(topics)
+        except Exception as error:
+            self.strategy_errors += 1
+            _logger.exception("connection %d: renewing topics failed", self.connection_id)
+            self._raise_alarm(Lost(self._setting.clock(), Loss.of(error)))
 
     async def _probe(self) -> Input:
         """Any sign of life will do; time in which the loop was blocked does not count."""
@@ -302,7 +313,7 @@ class Session:
 
     # What the ticks do
 
-    def _raise_alarm(self, found: Input | None) -> None:
+    def _raise_alarm(self, found: Input) -> None:
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(found)
 
@@ -311,9 +322,11 @@ class Session:
             return
         self._next_topic_check_s = now_s + self._setting.connection.liveness.topic_check_s
         silent = self._topic_judge.silent(self._owner.topic_totals(self), now_s)
-        self._to_renew = [*self.topics.missing(), *silent]
-        if self._to_renew:
-            self._raise_alarm(None)
+        topics = [*self.topics.missing(), *silent]
+        if topics and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(
+                self._renew(topics), name=f"cexnet-renewal-{self.connection_id}"
+            )
 
     def _beat(self, now_s: float) -> None:
         heartbeat, connection = self._setting.connection.heartbeat, self.link.connection

@@ -27,6 +27,43 @@ async def checks(manager: object, count: int) -> None:
             await asyncio.sleep(ALERT.check_s)
 
 
+async def test_half_open_connection_is_probed_and_replaced() -> None:
+    log = Log()
+    async with (
+        Simulator("binance", SYMBOLS, rate_per_s=1000) as simulator,
+        quick_manager("binance", simulator, log, liveness=ALERT) as manager,
+    ):
+        await manager.initialize(topics_of(*SYMBOLS), log.on_event)
+        await checks(manager, 10)
+        simulator.inject(Fault("half-open", connection=1))
+        await log.until(lambda: log.states.count(SessionState.CONNECTING) == 2)
+        await log.more()
+        assert manager.metrics().probes >= 1
+        assert manager.metrics().losses == {"code 1006": 1}
+    assert SessionState.STALE in log.states
+    assert log.losses[0].reason == "half-open"
+
+
+async def test_half_open_connection_is_found_out_while_a_topic_is_renewed() -> None:
+    """The answers that the renewal waits for never come: that must not hide that the peer is dead."""
+    log = Log()
+    async with (
+        Simulator("gateio", ("BTC_USDT", "ETH_USDT"), rate_per_s=1000) as simulator,
+        quick_manager("gateio", simulator, log, liveness=ALERT) as manager,
+    ):
+        await manager.initialize(
+            topics_of("BTC_USDT", "ETH_USDT", channels=(Channel.BOOK_TICKER,)), log.on_event
+        )
+        await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 20)
+        simulator.inject(Fault("freeze", topic="ETH_USDT"))
+        await log.until(lambda: bool(log.reports))
+        assert log.reports[0].event is TopicEvent.SILENT
+        simulator.inject(Fault("half-open", connection=1))
+        await log.until(lambda: log.states.count(SessionState.CONNECTING) == 2)
+        await log.more()
+    assert log.losses[0].reason == "half-open"
+
+
 async def test_zombie_that_answers_pings_is_replaced() -> None:
     log = Log()
     async with (
