@@ -11,6 +11,7 @@ from cexnet.exchanges import get_exchange
 from cexnet.http.manager import RestManager
 from cexnet.websocket.books import Snapshot, SnapshotProvider
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
+from cexnet.websocket.strategies import Network
 from cexnet_core.errors import ConfigurationError
 
 
@@ -38,25 +39,32 @@ class TransportFactory:
         *,
         on_state: StateListener | None = None,
         on_topic: TopicListener | None = None,
-        whole_books: bool = False,
-        redundancy: int = 1,
+        whole_books: bool | None = None,
+        redundancy: int | None = None,
     ) -> WebSocketManager:
         """A manager for the exchange's public streams, not yet connected.
 
         ``whole_books``: depth streams begin with a snapshot taken over REST, and are mended
-        with another when something was lost. The rest is as in ``WebSocketManager``.
+        with another when something was lost. It and ``redundancy`` are the configuration's
+        when left out. The rest is as in ``WebSocketManager``.
         Raises ConfigurationError for an unknown exchange, naming those there are, and for
         whole books of one without REST tables.
         """
-        settings = self.config.of(exchange)
-        strategies = get_exchange(exchange).websocket_strategies(settings.websocket_url)
+        strategies = get_exchange(exchange).websocket_strategies(self.config.of(exchange).websocket_url)
+        settings = self.config.websocket_of(exchange)
+        connection = strategies.connection
+        connection.reconnect, connection.liveness = settings.reconnect, settings.liveness
+        connection.connect_deadline_s = settings.connect_deadline_s
+        connection.max_message_bytes = settings.max_message_bytes
+        connection.network = self._network()
+        whole_books = settings.whole_books if whole_books is None else whole_books
         manager = WebSocketManager(
             strategies,
             name=exchange,
             on_state=on_state,
             on_topic=on_topic,
             snapshots=self._snapshots(exchange) if whole_books else None,
-            redundancy=redundancy,
+            redundancy=settings.redundancy if redundancy is None else redundancy,
         )
         self._made.append(manager)
         return manager
@@ -73,6 +81,14 @@ class TransportFactory:
         manager = known.rest(settings.rest_url, settings.credentials)
         self._made.append(manager)
         return manager
+
+    def _network(self) -> Network:
+        settings = self.config.network
+        return Network(
+            ssl_context=settings.ssl_context(),
+            proxy=settings.proxy,
+            local_address=(settings.local_address, 0) if settings.local_address else None,
+        )
 
     def _snapshots(self, exchange: str) -> SnapshotProvider:
         rest, levels = self.rest(exchange), get_exchange(exchange).snapshot_levels

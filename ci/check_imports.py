@@ -5,9 +5,9 @@ but another package of its own floor only where ``MAY_ALSO`` says so::
 
     5  cexnet.cli, cexnet.__main__, cexnet.telemetry, cexnet.simulator, cexnet.recording
     4  cexnet.factory
-    3  cexnet.exchanges
+    3  cexnet.exchanges, cexnet.config      (never each other)
     2  cexnet.websocket, cexnet.http        (never each other)
-    1  cexnet.config, cexnet.credentials, cexnet.types
+    1  cexnet.credentials, cexnet.types
     0  cexnet_core                          (imports nothing of cexnet)
 
 Every form counts: ``import``, ``from``, ``cimport``, inside functions and under
@@ -28,11 +28,11 @@ from pathlib import Path
 
 FLOORS = {
     "cexnet_core": 0,
-    "cexnet.config": 1,
     "cexnet.credentials": 1,
     "cexnet.types": 1,
     "cexnet.websocket": 2,
     "cexnet.http": 2,
+    "cexnet.config": 3,
     "cexnet.exchanges": 3,
     "cexnet.factory": 4,
     "cexnet.telemetry": 5,
@@ -45,7 +45,6 @@ FLOORS = {
 MAY_ALSO = {
     "cexnet.__main__": {"cexnet.cli"},
     "cexnet.cli": {"cexnet", "cexnet.telemetry", "cexnet.recording", "cexnet.simulator"},
-    "cexnet.config": {"cexnet.credentials", "cexnet.types"},
 }
 # The package's front door re-exports from every floor but the top one.
 FRONT_DOOR = "cexnet"

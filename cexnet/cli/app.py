@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from cexnet import __version__
+from cexnet.cli.config import init_config, show_config
 from cexnet.cli.decode import decode_capture
 from cexnet.cli.demo import DemoOptions, run_demo
 from cexnet.cli.doctor import print_doctor
@@ -141,6 +142,40 @@ def simulate(
 def doctor(*, json: AsJson = False) -> None:
     """Say what this machine gives cexnet: build, libcrypto, SIMD, clocks, limits."""
     print_doctor(as_json=json)
+
+
+config = App(name="config", help="Look at the configuration, or begin one.")
+app.command(config)
+
+
+@config.command(name="show")
+def config_show(file: Path | None = None, /, *, env: str | None = None, json: AsJson = False) -> None:
+    """Print the effective configuration, secrets masked, and where each value came from.
+
+    Parameters
+    ----------
+    file
+        A TOML file; by default cexnet.toml, if there is one.
+    env
+        The file's overlay to use, as in [env.production]; by default that of CEXNET_ENV.
+    """
+    show_config(file, env, as_json=json)
+
+
+@config.command(name="init")
+def config_init(
+    file: Path | None = None, /, *, force: Annotated[bool, Parameter(negative="")] = False
+) -> None:
+    """Write a commented example.
+
+    Parameters
+    ----------
+    file
+        Where to; by default cexnet.toml.
+    force
+        Overwrite it if it exists.
+    """
+    init_config(file, force=force)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

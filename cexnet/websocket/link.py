@@ -78,7 +78,7 @@ class Link:
 
     async def open(self, endpoint: Endpoint) -> None:
         """Connect. Raises what ``connect()`` raises."""
-        strategy = self._setting.connection
+        strategy, network = self._setting.connection, self._setting.connection.network
         self._pace = self._new_pace()  # the exchange counts per connection
         self._heard_before = self.data_messages
         self._awaits_data = True
@@ -86,11 +86,16 @@ class Link:
             endpoint.url,
             PyMessageSink(self._on_message),
             deadline_s=strategy.connect_deadline_s,
-            ssl_context=endpoint.ssl_context,
+            ssl_context=endpoint.ssl_context or network.ssl_context,
             headers=tuple(endpoint.headers.items()),
             max_message_bytes=strategy.max_message_bytes,
             # The decoder validates UTF-8 itself; doing it twice would cost every message.
             validate_utf8=False,
+            proxy=network.proxy,
+            proxy_ssl_context=network.proxy_ssl_context,
+            local_address=network.local_address,
+            happy_eyeballs_delay_s=network.happy_eyeballs_delay_s,
+            deflate=network.deflate,
         )
         self.connection.reader.closed.add_done_callback(self._on_closed)
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cexnet.types import Subscription
+from cexnet.websocket.deflate import DeflateOffer
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy, classify
 from cexnet_core.decode import Decoder
@@ -22,7 +23,7 @@ from cexnet_core.schema import WireSchema
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to connect. ``ssl_context`` ``None`` means verified defaults for ``wss``.
+    """Where to connect. ``ssl_context`` ``None`` means that of the strategy's ``network``.
 
     URL and headers may hold a listen key: ``repr`` leaves them out.
     """
@@ -30,6 +31,25 @@ class Endpoint:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ssl_context: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How a connection leaves this machine.
+
+    ``ssl_context`` ``None`` means verified defaults for ``wss``. ``proxy`` is an ``http``,
+    ``https``, ``socks4`` or ``socks5`` URL; it may hold a password, ``repr`` leaves it out.
+    ``local_address`` binds our side. ``happy_eyeballs_delay_s`` is the head start of an
+    address before the next one is tried (RFC 8305 section 5), ``None`` to try them in turn.
+    ``deflate`` asks the peer to compress (RFC 7692).
+    """
+
+    ssl_context: ssl.SSLContext | None = None
+    proxy: str | None = field(default=None, repr=False)
+    proxy_ssl_context: ssl.SSLContext | None = None
+    local_address: tuple[str, int] | None = None
+    happy_eyeballs_delay_s: float | None = 0.25
+    deflate: DeflateOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +108,7 @@ class ConnectionStrategy:
     renewal: Renewal | None = None
     reconnect: ReconnectPolicy = ReconnectPolicy()
     liveness: LivenessPolicy = LivenessPolicy()
+    network: Network = Network()
     connect_deadline_s: float = 10.0
     max_message_bytes: int = 16 * 1024 * 1024
     max_connects: int = 30

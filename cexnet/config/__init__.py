@@ -1,0 +1,43 @@
+"""Configuration: one typed tree, from Python values or from a TOML file and what lies over it.
+
+::
+
+    [exchange.binance]
+    websocket_url = "wss://stream.testnet.binance.vision"   # default: the exchange's own host
+    rest_url = "https://testnet.binance.vision"
+
+    [exchange.binance.credentials]
+    api_key = "..."
+    api_secret = "..."
+
+``tree`` has the structs, ``load`` the way from files to them, ``layers`` who wins,
+``problems`` the words for what is wrong, ``show`` what is in force and why.
+"""
+
+from cexnet.config.load import Loaded, config_from_dict, load, load_config
+from cexnet.config.show import Row, rows
+from cexnet.config.tree import (
+    Config,
+    ExchangeConfig,
+    LogConfig,
+    NetworkConfig,
+    QueueConfig,
+    RestConfig,
+    WebSocketConfig,
+)
+
+__all__ = [
+    "Config",
+    "ExchangeConfig",
+    "Loaded",
+    "LogConfig",
+    "NetworkConfig",
+    "QueueConfig",
+    "RestConfig",
+    "Row",
+    "WebSocketConfig",
+    "config_from_dict",
+    "load",
+    "load_config",
+    "rows",
+]

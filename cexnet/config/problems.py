@@ -1,0 +1,71 @@
+"""What is wrong with a configuration, in one sentence: the key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+import msgspec
+
+from cexnet.config.layers import Merged, Path
+from cexnet_core.errors import ConfigurationError
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<where>[^`]*)`)?$", re.DOTALL)
+# Nothing of these tables is repeated in a message: a secret may stand under a wrong key.
+_CONFIDENTIAL = frozenset({"credentials", "proxy"})
+
+
+def explain(error: msgspec.ValidationError, tree: Any, kind: type, above: Path, merged: Merged) -> str:
+    """What msgspec found, with the whole key, the value and its source."""
+    match = _PLACE.match(str(error))
+    what, where = (match["what"], match["where"] or "") if match else (str(error), "")
+    path = (*above, *(key for key in where.split(".") if key))
+    value: Any = tree
+    wanted: Any = kind
+    for key in path[len(above) :]:
+        value = value.get(key) if isinstance(value, Mapping) else None
+        wanted = fields_of(wanted).get(key)
+    if typing.get_origin(wanted) is typing.Literal:
+        what = f"choose one of {', '.join(map(str, typing.get_args(wanted)))}"
+    found = "" if value is None or isinstance(value, Mapping) or not is_public(path) else f" = {value!r}"
+    return f"configuration: {_key(path)}{found} ({merged.source(path)}): {what[:1].lower()}{what[1:]}"
+
+
+def refuse_unknown_keys(tree: Any, kind: type, above: Path, merged: Merged) -> None:
+    """Raise ConfigurationError for a key that ``kind`` has not, naming those it has."""
+    fields = fields_of(kind)
+    if not fields or not isinstance(tree, Mapping):
+        return
+    for key, value in tree.items():
+        path = (*above, key)
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ConfigurationError(
+                f"configuration: {_key(path)} ({merged.source(path)}) is not known: "
+                f"{hint}{_key(above)} has {', '.join(fields)}"
+            )
+        refuse_unknown_keys(value, fields[key], path, merged)
+
+
+def fields_of(kind: Any) -> dict[str, Any]:
+    """The fields of a struct or dataclass (also where ``None`` is allowed), with their types."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return next(filter(None, map(fields_of, typing.get_args(kind))), {})
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct)):
+        return {name: hint for name, hint in typing.get_type_hints(kind).items() if not name.startswith("_")}
+    return {}
+
+
+def is_public(path: Path) -> bool:
+    """Whether the value at ``path`` may be shown."""
+    return _CONFIDENTIAL.isdisjoint(path)
+
+
+def _key(path: Path) -> str:
+    return ".".join(path) or "the whole tree"

@@ -1,0 +1,46 @@
+"""The effective configuration as rows of key, value and source; secrets masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from cexnet.config.layers import DEFAULT, Path
+from cexnet.config.load import Loaded
+from cexnet.config.problems import fields_of, is_public
+
+_MASK = "****"
+
+
+class Row(NamedTuple):
+    """One value of the effective tree and where it came from."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def rows(loaded: Loaded) -> list[Row]:
+    """Every value in force, in the order of the tree. ``None`` stands for the exchange's own."""
+    return [
+        Row(".".join(path), value if is_public(path) or value is None else _MASK, _source(loaded, path))
+        for path, value in _values(loaded.config)
+    ]
+
+
+def _source(loaded: Loaded, path: Path) -> str:
+    source = loaded.merged.source(path)
+    if source == DEFAULT and path[0] == "exchange":
+        return loaded.merged.source(path[2:]) if len(path) > 3 else DEFAULT  # inherited
+    return source
+
+
+def _values(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _values(value, (*path, key))
+    elif fields := fields_of(type(node)):
+        for name in fields:
+            yield from _values(getattr(node, name), (*path, name))
+    else:
+        yield path, node

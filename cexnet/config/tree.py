@@ -1,0 +1,141 @@
+"""The configuration as one typed tree; every field's default is what happens without it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct, field
+
+from cexnet.credentials import Credentials
+from cexnet.websocket.delivery import OverflowPolicy
+from cexnet.websocket.liveness import LivenessPolicy
+from cexnet.websocket.reconnect import ReconnectPolicy
+from cexnet_core.errors import ConfigurationError
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class QueueConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A bounded queue between a connection and its consumer; see ``cexnet.websocket.delivery``."""
+
+    depth: Count = 65_536
+    policy: OverflowPolicy = "drop_oldest"
+
+
+class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, repr_omit_defaults=True):
+    """How connections leave this machine, for WebSocket and REST alike.
+
+    ``proxy`` is an ``http``, ``socks4`` or ``socks5`` URL. ``ca_file`` (PEM) replaces the
+    system's authorities, ``client_certificate`` and ``client_key`` (PEM) are shown to a peer
+    that asks. ``local_address`` is the address of ours to connect from.
+    """
+
+    proxy: str | None = None
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    local_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key without client_certificate: give both, or one file with both")
+
+    def __repr__(self) -> str:
+        host = urlsplit(self.proxy).hostname if self.proxy else None
+        return (
+            f"NetworkConfig(proxy={host!r}, ca_file={self.ca_file!r}, local_address={self.local_address!r})"
+        )
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Verified TLS with these certificates; ``None`` when the system's defaults will do.
+
+        Raises ConfigurationError for a file that is missing or no certificate.
+        """
+        if self.ca_file is None and self.client_certificate is None:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.client_certificate is not None:
+                context.load_cert_chain(self.client_certificate, self.client_key)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(filter(None, (self.ca_file, self.client_certificate, self.client_key)))
+            raise ConfigurationError(f"network: cannot use {files} for TLS: {error}") from None
+        return context
+
+
+class WebSocketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Streams: how many connections, and when one is replaced. Times in seconds."""
+
+    redundancy: Count = 1
+    whole_books: bool = False
+    connect_deadline_s: Positive = 10.0
+    max_message_bytes: Count = 16 * 1024 * 1024
+    reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
+    liveness: LivenessPolicy = field(default_factory=LivenessPolicy)
+
+
+class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Requests: how long one may take, how many connections, how large an answer."""
+
+    deadline_s: Positive = 10.0
+    connections: Count = 64
+    max_body_bytes: Count = 16 * 1024 * 1024
+
+
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The level of the ``cexnet`` loggers."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings of one exchange.
+
+    The URLs replace scheme, host and port of the exchange's own (a test net, a
+    simulator), never the path. ``credentials`` are needed by signed requests only.
+    ``websocket`` and ``rest`` replace the tree's own for this exchange; in a file they
+    need to name only what differs.
+    """
+
+    websocket_url: str | None = None
+    rest_url: str | None = None
+    credentials: Credentials | None = None
+    websocket: WebSocketConfig | None = None
+    rest: RestConfig | None = None
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole tree. An exchange without a table of its own gets the defaults."""
+
+    exchange: Mapping[str, ExchangeConfig] = field(default_factory=dict)
+    websocket: WebSocketConfig = field(default_factory=WebSocketConfig)
+    rest: RestConfig = field(default_factory=RestConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        for name, settings in self.exchange.items():
+            if not isinstance(settings, ExchangeConfig):
+                raise ConfigurationError(
+                    f"configuration of {name!r} is a {type(settings).__name__}: give an "
+                    "ExchangeConfig, or build the whole tree with config_from_dict()"
+                )
+
+    def of(self, name: str) -> ExchangeConfig:
+        """Settings of the exchange ``name``."""
+        return self.exchange.get(name, _DEFAULT)
+
+    def websocket_of(self, name: str) -> WebSocketConfig:
+        """What holds for the streams of the exchange ``name``."""
+        return self.of(name).websocket or self.websocket
+
+    def rest_of(self, name: str) -> RestConfig:
+        """What holds for the requests to the exchange ``name``."""
+        return self.of(name).rest or self.rest
+
+
+_DEFAULT = ExchangeConfig()

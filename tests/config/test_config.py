@@ -1,0 +1,201 @@
+"""Configuration: who wins, what is refused and in which words, what is shown."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cexnet.config import Config, ExchangeConfig, WebSocketConfig, config_from_dict, load, load_config, rows
+from cexnet.config.layers import Layer, merge
+from cexnet.credentials import Secret
+from cexnet_core.errors import ConfigurationError
+
+TEXT = """
+[websocket]
+redundancy = 2
+[websocket.reconnect]
+base_s = 0.1
+[rest]
+deadline_s = 9.0
+[exchange.binance]
+rest_url = "https://testnet.example"
+[exchange.binance.websocket]
+whole_books = true
+[exchange.binance.credentials]
+api_key = "visible-key"
+api_secret = "hidden-secret"
+[env.production.rest]
+deadline_s = 3.0
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "engine.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_each_layer_wins_over_the_one_below(path: Path) -> None:
+    def deadline_s(environ: dict[str, str], **options: object) -> float:
+        return load(path, environ=environ, **options).config.rest.deadline_s  # type: ignore[arg-type]
+
+    variable = {"CEXNET__REST__DEADLINE_S": "2.5"}
+    assert load(None, environ={}).config.rest.deadline_s == 10.0
+    assert deadline_s({}) == 9.0
+    assert deadline_s({}, env="production") == 3.0
+    assert deadline_s({"CEXNET_ENV": "production"}) == 3.0
+    assert deadline_s(variable, env="production") == 2.5
+    assert deadline_s(variable, env="production", overrides={"rest": {"deadline_s": 1}}) == 1.0
+
+
+def test_an_exchange_names_only_what_differs(path: Path) -> None:
+    config = load_config(path)
+    binance, other = config.websocket_of("binance"), config.websocket_of("gateio")
+    assert (binance.whole_books, binance.redundancy, binance.reconnect.base_s) == (True, 2, 0.1)
+    assert (other.whole_books, other.redundancy) == (False, 2)
+    assert config.rest_of("binance") is config.rest
+
+
+def test_environment_reaches_credentials_of_digits() -> None:
+    environ = {
+        "CEXNET__EXCHANGE__GATEIO__CREDENTIALS__API_KEY": "12345",
+        "CEXNET__EXCHANGE__GATEIO__CREDENTIALS__API_SECRET": "67890",
+    }
+    credentials = load(None, environ=environ).config.of("gateio").credentials
+    assert credentials is not None
+    assert credentials.api_key == "12345"
+    assert credentials.api_secret == Secret("67890")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[rest]\ndeadline_s = 'soon'", "rest.deadline_s = 'soon'"),
+        ("[rest]\ndeadline_s = '5'", "expected `float`"),
+        ("[rest]\ndeadline_s = 0", "> 0"),
+        ("[rest]\ndeadlin_s = 1", "did you mean deadline_s?"),
+        ("[websocket.reconnect]\nbas_s = 1", "websocket.reconnect.bas_s"),
+        ("[websocket.reconnect]\nbase_s = -1", "base_s"),
+        ("[log]\nlevel = 'loud'", "choose one of debug, info, warning, error"),
+        ("[exchang.binance]", "did you mean exchange?"),
+        ("exchange = 5", "table of tables"),
+        ("[exchange]\nbinance = 5", "exchange.binance"),
+        ("[network]\nclient_key = 'x'", "client_certificate"),
+        ("[env]\nproduction = 5", "[env.production]"),
+        ("[env.test.rest]\nconnections = 'x'", "[env.test]"),
+        ("[rest", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_said_with_key_and_source(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        load_config(path)
+
+
+def test_a_missing_file_and_an_unknown_environment(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigurationError, match=r"no \[env.staging\]: choose one of production"):
+        load_config(path, env="staging")
+
+
+@pytest.mark.parametrize("value", ["5", "true", "[1]"])
+def test_no_secret_in_a_refusal(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f"[exchange.binance.credentials]\napi_key = 'k3y'\napi_secret = {value}\npin = 'p1n'")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert "k3y" not in str(caught.value)
+    assert "p1n" not in str(caught.value)
+
+
+def test_rows_name_sources_and_mask_secrets(path: Path) -> None:
+    shown = {row.key: row for row in rows(load(path, env="production", environ={}))}
+    assert shown["rest.deadline_s"].source == f"{path} [env.production]"
+    assert shown["websocket.redundancy"].source == str(path)
+    assert shown["rest.connections"].source == "default"
+    assert shown["exchange.binance.websocket.reconnect.base_s"].source == str(path)
+    text = "\n".join(map(str, shown.values()))
+    assert "visible-key" not in text
+    assert "hidden-secret" not in text
+
+
+def test_the_example_holds_the_defaults() -> None:
+    """Every commented value of the example is a key of the tree; most show the default."""
+    text = files("cexnet.config").joinpath("example.toml").read_text(encoding="utf-8")
+    assert config_from_dict({}) == Config()
+    live = re.sub(r"(?m)^# (?=\w+ = |\[)", "", text)
+    assert live.count("=") > 20
+    import tomllib
+
+    tree = tomllib.loads(live)
+    overlays = tree.pop("env")
+    assert set(overlays) == {"production"}
+    config = config_from_dict(tree)
+    assert config.websocket.liveness == Config().websocket.liveness
+    assert config.websocket.reconnect.base_s == Config().websocket.reconnect.base_s
+    assert config.rest == Config().rest
+    assert config.log == Config().log
+
+
+def test_python_values_are_checked_too() -> None:
+    with pytest.raises(ConfigurationError, match="ExchangeConfig"):
+        Config(exchange={"binance": {"rest_url": "x"}})  # type: ignore[dict-item]
+    config = Config(exchange={"mexc": ExchangeConfig(websocket=WebSocketConfig(redundancy=3))})
+    assert config.websocket_of("mexc").redundancy == 3
+
+
+def test_tls_files(tmp_path: Path) -> None:
+    assert Config().network.ssl_context() is None
+    missing = config_from_dict({"network": {"ca_file": str(tmp_path / "ca.pem")}})
+    with pytest.raises(ConfigurationError, match=r"ca\.pem"):
+        missing.network.ssl_context()
+    known = ssl.get_default_verify_paths().cafile
+    if known is not None:
+        context = config_from_dict({"network": {"ca_file": known}}).network.ssl_context()
+        assert context is not None
+        assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+TREES = st.recursive(
+    st.integers(0, 3),
+    lambda below: st.dictionaries(st.sampled_from("abc"), below, min_size=1, max_size=3),
+    max_leaves=8,
+).filter(lambda tree: isinstance(tree, dict))
+
+
+def overlaid(lower: object, upper: object) -> object:
+    """The slow, obvious merge."""
+    if not isinstance(lower, dict) or not isinstance(upper, dict):
+        return upper
+    return {
+        key: overlaid(lower[key], upper[key])
+        if key in lower and key in upper
+        else (upper if key in upper else lower)[key]
+        for key in {**lower, **upper}
+    }
+
+
+@given(st.lists(TREES, min_size=1, max_size=4))
+def test_merge_is_key_by_key(trees: list[dict[str, object]]) -> None:
+    merged = merge([Layer(str(number), tree) for number, tree in enumerate(trees)])
+    wanted: object = {}
+    for tree in trees:
+        wanted = overlaid(wanted, tree)
+    assert merged.tree == wanted
+    for path, source in merged.sources.items():
+        value: object = trees[int(source)]
+        final: object = merged.tree
+        for key in path:
+            assert isinstance(value, dict)
+            assert isinstance(final, dict)
+            value, final = value[key], final[key]
+        assert value == final
