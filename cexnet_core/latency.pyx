@@ -144,6 +144,53 @@ cdef class LatencyRecorder:
         self._min = min(self._min, other._min)
         self._max = max(self._max, other._max)
 
+    def copy(self):
+        """A recorder with the same histogram, extremes and totals, and an empty ring of one."""
+        cdef LatencyRecorder twin = LatencyRecorder(1)
+        twin.merge(self)
+        return twin
+
+    def since(self, LatencyRecorder earlier not None):
+        """What was recorded after ``earlier``, a ``copy()`` of this recorder, was taken.
+
+        Its extremes are the bounds of its outermost buckets, unless they are ours. Raises
+        ``ConfigurationError`` when ``earlier`` holds what this one does not: it is no copy
+        of it, or this one was reset since.
+        """
+        cdef LatencyRecorder recent = LatencyRecorder(1)
+        cdef int bucket
+        cdef int64_t difference
+        cdef int first = -1
+        cdef int last = -1
+        for bucket in range(BUCKETS):
+            difference = self._counts[bucket] - earlier._counts[bucket]
+            if difference < 0:
+                raise ConfigurationError(
+                    "LatencyRecorder.since: not an earlier copy of this recorder, or reset since"
+                )
+            recent._counts[bucket] = difference
+            if difference:
+                first = bucket if first < 0 else first
+                last = bucket
+        recent.count = self.count - earlier.count
+        recent.below = self.below - earlier.below
+        recent.above = self.above - earlier.above
+        recent._total_ns = self._total_ns - earlier._total_ns
+        if last >= 0:
+            recent._min = max(_lowest(first), self._min)
+            recent._max = min(_lowest(last + 1) - 1, self._max)
+        return recent
+
+    def within(self, long long limit_ns):
+        """How many records were at most ``limit_ns``, to the precision of a bucket (0.4 %)."""
+        cdef int bucket
+        cdef int64_t seen = 0
+        if limit_ns < 1:
+            return 0
+        for bucket in range(cexnet_bucket(min(limit_ns, self._max)) + 1 if self.count else 0):
+            seen += self._counts[bucket]
+        return seen
+
     def reset(self):
         """Forget everything. Existing ``samples`` views stay valid and are overwritten later."""
         memset(self._counts, 0, BUCKETS * sizeof(int64_t))

@@ -154,3 +154,32 @@ def test_recorder_is_not_leaked_by_its_views() -> None:
     gc.collect()
     assert base() is None
     assert repr(recorder) == "LatencyRecorder(count=1, p50=1 ns, p99=1 ns, max=1 ns)"
+
+
+@given(before=st.lists(latencies, max_size=100), after=st.lists(latencies, max_size=100))
+def test_since_is_what_came_after_the_copy(before: list[int], after: list[int]) -> None:
+    recorder = recorded(before)
+    copy = recorder.copy()
+    for value in after:
+        recorder.record(value)
+    recent, alone = recorder.since(copy), recorded(after)
+    assert recent.count == alone.count
+    assert recent.mean == pytest.approx(alone.mean, abs=1.0, rel=1e-6)
+    for percent in (0, 50, 90, 99, 100):
+        assert recent.percentile(percent) == pytest.approx(alone.percentile(percent), rel=0.008)
+    assert recorder.since(recorder.copy()).count == 0
+
+
+@given(values=st.lists(latencies, max_size=100), limit=st.one_of(latencies, st.integers(-5, 5)))
+def test_within_counts_to_the_precision_of_a_bucket(values: list[int], limit: int) -> None:
+    found = recorded(values).within(limit)
+    assert sum(value <= limit for value in values) <= found
+    assert found <= sum(value <= max(limit * 1.008, limit) for value in values)
+
+
+def test_since_refuses_what_is_no_earlier_copy() -> None:
+    recorder = recorded([5, 6])
+    copy = recorder.copy()
+    recorder.reset()
+    with pytest.raises(ConfigurationError, match="reset"):
+        recorder.since(copy)

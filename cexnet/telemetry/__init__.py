@@ -1,0 +1,21 @@
+"""What a running engine tells about itself, and whether that is as promised.
+
+``window`` is the last seconds of a recorder, ``compliance`` compares them with targets,
+``pauses`` times what is Python's own doing.
+"""
+
+from cexnet.telemetry.compliance import Compliance, Condition, Judge, Target
+from cexnet.telemetry.pauses import GcPause, GcWatch, tame_gc
+from cexnet.telemetry.window import Percentiles, Window
+
+__all__ = [
+    "Compliance",
+    "Condition",
+    "GcPause",
+    "GcWatch",
+    "Judge",
+    "Percentiles",
+    "Target",
+    "Window",
+    "tame_gc",
+]
