@@ -15,7 +15,7 @@ import gc
 import statistics
 import time
 import timeit
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,14 @@ def spread(samples: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(samples), "p5": twentieths[0], "p95": twentieths[-1]}
 
 
+def over(theirs: Runner, ours: Runner) -> dict[str, float]:
+    """Their time over ours: of the medians, with the spread of the rounds' ratios."""
+    pairs = zip(theirs.samples_ns, ours.samples_ns, strict=True)
+    ratio = spread([their_ns / our_ns for their_ns, our_ns in pairs])
+    ratio["median"] = statistics.median(theirs.samples_ns) / statistics.median(ours.samples_ns)
+    return ratio
+
+
 Interleaved = Callable[..., float]
 
 
@@ -84,7 +92,8 @@ def interleaved(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> 
     """``interleaved(title, ours, *others, goal=...)``: the ratio best alternative / ours.
 
     ``goal`` is the ratio aimed at, over the best of ``others`` or, with ``against``,
-    over the one so named. A missed goal is recorded, not raised: a benchmark informs.
+    over the one so named; ``also`` names others to compare with, each with its goal.
+    A missed goal is recorded, not raised: a benchmark informs.
     """
     quick = request.config.getoption("--quick")
 
@@ -94,6 +103,7 @@ def interleaved(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> 
         *others: Contestant,
         goal: float | None = None,
         against: str | None = None,
+        also: Mapping[str, float | None] | None = None,
     ) -> float:
         round_ns = QUICK_ROUND_NS if quick else ROUND_NS
         runner = Runner(ours, round_ns)
@@ -119,12 +129,15 @@ def interleaved(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> 
         result = {each.contestant.name: spread(each.samples_ns) for each in everyone}
         named = [rival for rival in rivals if against in (None, rival.contestant.name)]
         best = min(named, key=lambda rival: result[rival.contestant.name]["median"])
-        pairs = zip(runner.samples_ns, best.samples_ns, strict=True)
-        ratio = spread([theirs / mine for mine, theirs in pairs])
-        ratio["median"] = result[best.contestant.name]["median"] / result[ours.name]["median"]
+        ratio = over(best, runner)
         benchmark.extra_info.update(
             title=title, ours=ours.name, best=best.contestant.name, goal=goal, ratio=ratio, ns=result
         )
+        by_name = {rival.contestant.name: rival for rival in rivals}
+        benchmark.extra_info["also"] = [
+            {"best": name, "goal": wanted, "ratio": over(by_name[name], runner)}
+            for name, wanted in (also or {}).items()
+        ]
         return ratio["median"]
 
     return measure

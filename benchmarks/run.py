@@ -19,7 +19,10 @@ from cexnet_core import build_info
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-ALTERNATIVES = ("picows", "aiohttp", "msgspec", "orjson", "websockets", "aiolimiter", "ddsketch")
+ALTERNATIVES = (
+    *("picows", "aiohttp", "msgspec", "orjson", "websockets", "aiolimiter", "ddsketch"),
+    *("picologging", "structlog", "httpx", "ccxt"),
+)
 
 
 def processor() -> str:
@@ -32,15 +35,22 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
+def alternative(name: str) -> str:
+    """The name and version of an alternative that is measured."""
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} absent (not installed)"
+
+
 def machine() -> dict[str, str]:
     """What the figures were measured on."""
-    versions = (f"{name} {importlib.metadata.version(name)}" for name in ALTERNATIVES)
     return {
         "processor": processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "build": f"{build_info.MODE}, compiler {build_info.COMPILER}, Cython {build_info.CYTHON}",
-        "alternatives": ", ".join(versions),
+        "alternatives": ", ".join(map(alternative, ALTERNATIVES)),
     }
 
 
@@ -62,8 +72,28 @@ def nanoseconds(spread: dict[str, float]) -> str:
     return f"{spread['median']:,.{digits}f} ({spread['p5']:,.{digits}f}-{spread['p95']:,.{digits}f})"
 
 
+def times(ratio: float) -> str:
+    """A ratio, more exactly where it is about one."""
+    return f"{ratio:.{1 if ratio >= 2 else 2}f}"
+
+
+def latency_lines(results: list[dict[str, Any]]) -> list[str]:
+    """A second table, of latencies, where benchmarks took them."""
+    lines = ["", "| latency, microseconds | client | p50 | p99 |", "|---|---|---|---|"]
+    for result in results:
+        title = result["title"].removesuffix(", CPU")
+        for name, spent_us in result.get("latency_us", {}).items():
+            lines.append(f"| {title} | {name} | {spent_us['p50']:,.0f} | {spent_us['p99']:,.0f} |")
+    return lines if len(lines) > 3 else []
+
+
+def table_rows(result: dict[str, Any]) -> list[str]:
+    """One benchmark in the Markdown table, a row for each comparison."""
+    return [table_row({**result, **other}) for other in ({}, *result.get("also", ()))]
+
+
 def table_row(result: dict[str, Any]) -> str:
-    """One benchmark in the Markdown table."""
+    """One comparison."""
     ns, ratio, goal = result["ns"], result["ratio"], result["goal"]
     reached = "" if goal is None else ("yes" if ratio["median"] >= goal else "**no**")
     return " | ".join(
@@ -71,7 +101,7 @@ def table_row(result: dict[str, Any]) -> str:
             f"| {result['title']}",
             nanoseconds(ns[result["ours"]]),
             f"{result['best']}: {nanoseconds(ns[result['best']])}",
-            f"{ratio['median']:.1f}x ({ratio['p5']:.1f}-{ratio['p95']:.1f})",
+            f"{times(ratio['median'])}x ({times(ratio['p5'])}-{times(ratio['p95'])})",
             "" if goal is None else f"{goal:g}x",
             f"{reached} |",
         )
@@ -85,7 +115,9 @@ def write_table() -> str:
     lines += ["Nanoseconds an operation: median (5th-95th percentile) of interleaved rounds."]
     lines += ["Ratio: best alternative / cexnet in the same rounds. `ci/bench` writes this file.", ""]
     lines += ["| benchmark | cexnet | alternative | ratio | goal | reached |", "|---|---|---|---|---|---|"]
-    lines += [table_row(result) for report in reports for result in report["results"]]
+    results = [result for report in reports for result in report["results"]]
+    lines += [row for result in results for row in table_rows(result)]
+    lines += latency_lines(results)
     for facts in {json.dumps(report["machine"]): report["machine"] for report in reports}.values():
         lines += ["", *(f"- {name}: {value}" for name, value in facts.items())]
     table = "\n".join(lines) + "\n"
@@ -108,7 +140,8 @@ def main() -> int:
         if results is None:
             failed.append(path.name)
         elif quick:
-            print("\n".join(table_row(result) for result in results))
+            print("\n".join([row for result in results for row in table_rows(result)]))
+            print("\n".join(latency_lines(results)))
         elif results:
             RESULTS.mkdir(exist_ok=True)
             report = {"machine": facts, "results": results}

@@ -16,7 +16,8 @@ import pytest
 from aiolimiter import AsyncLimiter
 
 from benchmarks.conftest import Contestant, Interleaved
-from cexnet_core.ratelimit import FixedWindow, LimitGroup, RollingWindow, TokenBucket
+from cexnet_core.limit_group import LimitGroup
+from cexnet_core.ratelimit import FixedWindow, RollingWindow, TokenBucket
 
 CALLS = 20_000
 LIMIT = 1_000_000_000

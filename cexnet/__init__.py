@@ -13,7 +13,7 @@ from importlib.metadata import version
 from cexnet.config import Config, ExchangeConfig, config_from_dict, load_config
 from cexnet.credentials import Credentials, Secret
 from cexnet.factory import TransportFactory
-from cexnet.http import RestManager
+from cexnet.http import NeverArrived, RestManager
 from cexnet.types import (
     Channel,
     Order,
@@ -24,7 +24,7 @@ from cexnet.types import (
     Subscription,
     TimeInForce,
 )
-from cexnet.websocket import WebSocketManager
+from cexnet.websocket import Delivery, WebSocketManager
 from cexnet_core import errors
 from cexnet_core.errors import *  # noqa: F403 - the whole exception tree is public here
 from cexnet_core.events import (
@@ -47,12 +47,14 @@ __all__ = [  # noqa: PLE0604 - the exception names are strings too
     "Channel",
     "Config",
     "Credentials",
+    "Delivery",
     "DecodeError",
     "DepthSnapshot",
     "DepthUpdate",
     "Event",
     "EventKind",
     "ExchangeConfig",
+    "NeverArrived",
     "Order",
     "OrderRequest",
     "OrderStatus",

@@ -1,65 +1,129 @@
-"""API credentials, held so that they never reach a log, a repr or an exception."""
+"""API credentials, and where they come from: values, environment, files, a keyring.
+
+None of it reaches a log, a repr or an exception: see ``Secret``.
+"""
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
 
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.secret import Secret
 
-_MASK = "****"
-
-
-class Secret:
-    """Bytes that never print.
-
-    ``reveal()`` is the only way to the value. ``repr``, ``str`` and ``format``
-    show a mask, comparison takes constant time, pickling and copying are refused.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str | bytes) -> None:
-        """Hold ``value``; raises ConfigurationError when it is empty."""
-        if not value:
-            raise ConfigurationError("a secret is empty: give the API secret that the exchange issued")
-        self._value = value.encode() if isinstance(value, str) else bytes(value)
-
-    def reveal(self) -> bytes:
-        """The value itself. Call it where a signer is built and nowhere else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return f"Secret({_MASK})"
-
-    def __str__(self) -> str:
-        return _MASK
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        return hmac.compare_digest(self._value, other._value)
-
-    def __hash__(self) -> int:
-        raise TypeError("a Secret is not hashable: a hash table would keep it alive")
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled or copied")
+__all__ = ["Credentials", "Secret", "secret_from"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
-    """An API key and its secret, for one account at one exchange."""
+    """What an exchange issued for one account.
+
+    ``api_secret`` is the shared secret, or a private key in PEM form (its first line
+    starts with ``-----BEGIN``) where the exchange takes one. ``passphrase`` is the third
+    value that some exchanges ask for, ``key_password`` what an encrypted PEM key opens
+    with. Raises ConfigurationError naming the wrong value.
+    """
 
     api_key: str
     api_secret: Secret
+    passphrase: Secret | None = None
+    key_password: Secret | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.api_secret, Secret):
-            raise ConfigurationError("credentials.api_secret must be a Secret: wrap it as Secret(value)")
+        for each in fields(self)[1:]:
+            value = getattr(self, each.name)
+            if not isinstance(value, Secret) and (value is not None or each.name == "api_secret"):
+                raise ConfigurationError(
+                    f"credentials.{each.name} must be a Secret: wrap it as Secret(value)"
+                )
         if not self.api_key or not self.api_key.isascii() or not self.api_key.isprintable():
             raise ConfigurationError("credentials.api_key must be printable ASCII text and not empty")
 
     def __repr__(self) -> str:
-        return f"Credentials(api_key={self.api_key[:4]}{_MASK}, api_secret={_MASK})"
+        return "Credentials(****)"
+
+    @classmethod
+    def from_environment(cls, prefix: str, environment: Mapping[str, str] | None = None) -> Self:
+        """From ``PREFIX_API_KEY``, ``PREFIX_API_SECRET`` and two more if they are there.
+
+        Those are ``PREFIX_PASSPHRASE`` and ``PREFIX_KEY_PASSWORD``. Each may be given as
+        a file instead, in ``PREFIX_API_SECRET_FILE`` and so on: how containers mount
+        secrets. Raises ConfigurationError naming the variable that is missing, given
+        twice, or names a file that cannot be read.
+        """
+        known = os.environ if environment is None else environment
+        found = {}
+        for name in (each.name for each in fields(cls)):
+            variable = f"{prefix}_{name.upper()}"
+            value = _from_variable(variable, known)
+            if value is not None:
+                found[name] = value
+            elif name in ("api_key", "api_secret"):
+                raise ConfigurationError(f"set {variable} or {variable}_FILE in the environment")
+        return cls(found.pop("api_key").reveal().decode("utf-8", "replace"), **found)
+
+
+def secret_from(source: Mapping[str, Any], name: str) -> Secret:
+    """The secret that ``source`` points to; ``name`` is for the error's text.
+
+    A table names one place: ``{env = "VARIABLE"}``,
+    ``{file = "/run/secrets/x"}`` (a newline at the end does not count) or
+    ``{keyring = "service", user = "name"}``, which needs the ``keyring`` extra. Reading
+    blocks: do it before the event loop matters. Raises ConfigurationError.
+    """
+    match source:
+        case {"env": str(variable), **rest} if not rest:
+            if variable not in os.environ:
+                raise ConfigurationError(f"{name}: the environment has no {variable}")
+            return _secret(os.environ[variable], f"{name} (environment variable {variable})")
+        case {"file": str(path), **rest} if not rest:
+            return _from_file(path, name)
+        case {"keyring": str(service), "user": str(user), **rest} if not rest:
+            return _from_keyring(service, user, name)
+    raise ConfigurationError(
+        f'{name} must be text, {{env = "..."}}, {{file = "..."}} or {{keyring = "...", user = "..."}}'
+    )
+
+
+def _from_variable(variable: str, environment: Mapping[str, str]) -> Secret | None:
+    path = environment.get(f"{variable}_FILE")
+    if path is None:
+        value = environment.get(variable)
+        return None if value is None else _secret(value, f"environment variable {variable}")
+    if variable in environment:
+        raise ConfigurationError(f"both {variable} and {variable}_FILE are set: keep one of them")
+    return _from_file(path, f"{variable}_FILE")
+
+
+def _from_file(path: str, name: str) -> Secret:
+    try:
+        value = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{name}: cannot read {path}: {error.strerror}") from None
+    return _secret(value.rstrip(b"\r\n"), f"{name} (file {path})")
+
+
+def _from_keyring(service: str, user: str, name: str) -> Secret:
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            f"{name}: the keyring is an extra of its own: pip install 'cexnet[keyring]'"
+        ) from None
+    try:
+        value = keyring.get_password(service, user)
+    except KeyringError as error:
+        raise ConfigurationError(f"{name}: the keyring refused: {error}") from None
+    if value is None:
+        raise ConfigurationError(f"{name}: the keyring has nothing for {user!r} of {service!r}")
+    return _secret(value, f"{name} (keyring {service!r})")
+
+
+def _secret(value: str | bytes, where: str) -> Secret:
+    if not value:
+        raise ConfigurationError(f"{where} is empty: give the value that the exchange issued")
+    return Secret(value)

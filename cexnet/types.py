@@ -12,12 +12,19 @@ E = TypeVar("E", bound=enum.StrEnum)
 
 
 class Channel(enum.StrEnum):
-    """What a public subscription asks for."""
+    """What a subscription asks for: of a market, or (the last three) of our account."""
 
     TRADES = "trades"
     BOOK_TICKER = "book_ticker"
     DEPTH = "depth"
     CANDLES = "candles"
+    ORDERS = "orders"
+    FILLS = "fills"
+    BALANCES = "balances"
+
+
+ACCOUNT_CHANNELS = (Channel.ORDERS, Channel.FILLS, Channel.BALANCES)
+MARKET_CHANNELS = tuple(channel for channel in Channel if channel not in ACCOUNT_CHANNELS)
 
 
 class Side(enum.StrEnum):
@@ -55,17 +62,25 @@ class OrderStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One stream of one symbol, in the exchange's own symbol spelling.
+    """One stream of one symbol, in the exchange's own symbol spelling, or of the account.
 
+    Orders, fills and balances are those of the whole account: they take no symbol.
     ``interval`` is used by candles only, spelled as ``1m``, ``5m``, ``1h``, ``1d``.
+    Raises ConfigurationError when the symbol is missing, or one too many.
     """
 
     channel: Channel
-    symbol: str
+    symbol: str = ""
     interval: str = "1m"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channel", _one_of(Channel, self.channel, "channel"))
+        if self.channel in ACCOUNT_CHANNELS and self.symbol:
+            raise ConfigurationError(
+                f"{self.channel} are those of the whole account: leave out the symbol {self.symbol!r}"
+            )
+        if self.channel not in ACCOUNT_CHANNELS and not self.symbol:
+            raise ConfigurationError(f"{self.channel} need a symbol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,11 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The exchange's view of an order. Numbers are the exchange's decimal text."""
+    """The exchange's view of an order. Numbers are the exchange's decimal text.
+
+    ``average_price`` is that of what was filled so far; ``None`` while nothing was, and
+    where the exchange's answer does not say.
+    """
 
     symbol: str
     order_id: str
@@ -102,6 +121,7 @@ class Order:
     price: str
     quantity: str
     filled_quantity: str
+    average_price: str | None = None
 
 
 def _one_of(kind: type[E], value: str, name: str) -> E:

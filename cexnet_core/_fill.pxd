@@ -103,6 +103,8 @@ cdef inline OrderUpdate make_order(const Slot* slots, list texts, list passing):
     event.average_price = slots[FIRST + 3].number
     event.side_sign = <int8_t>slots[FIRST + 4].integer
     event.status = text_of(slots[FIRST + 5].integer, texts, passing)
+    if event.status == "open":
+        event.status = "partially_filled" if event.filled_quantity > 0 else "new"
     event.order_id = slot_text(&slots[FIRST + 6])
     event.client_order_id = slot_text(&slots[FIRST + 7])
     return event

@@ -24,6 +24,7 @@ cdef class Decoder:
     cdef readonly dict unknown_channels     # channel text -> messages that fit no schema Message
     cdef void* kernel                       # opaque, so that cimporting needs no C++
     cdef bint has_protobuf
+    cdef Decoder also                       # reads the same messages a second time, or None
     cdef EventKind* kinds                   # by message id
     cdef list fields                        # by message id: event name, targets and levels
     cdef dict tables                        # interned texts by (type, normalize)
@@ -65,6 +66,7 @@ cdef class Decoder:
     cdef int resolve(self, const char* data, Py_ssize_t size, bint is_text) except -2
     cdef int resolve_slowly(self, const char* data, Py_ssize_t size, bint is_protobuf) except -2
     cdef int intern(self, const void* what, bint may_pass) except -1
+    cdef list batch(self, int count, const char* data, Py_ssize_t size)
     cdef Event event(self, int index)
     cdef Event rare_event(self, EventKind kind, const void* record_slots)
     cdef Event odd(self)

@@ -21,7 +21,7 @@ from cexnet_core._load cimport MAX_TEXTS, load_defaults, load_message, load_node
 from cexnet_core.events cimport *
 
 from cexnet_core.decoded import DecodeCounters, EventBatch
-from cexnet_core.errors import ConfigurationError
+from cexnet_core.errors import ConfigurationError, SchemaError
 from cexnet_core.faults import describe
 from cexnet_core.layout import COMMON, EVENTS, KIND_NAMES
 from cexnet_core.plan import ANY_OTHER, SIDE_SIGNS, compile_plan
@@ -102,6 +102,11 @@ cdef class Decoder:
         self.load(&kernel_of(self).protobuf, protobuf)
         self.has_protobuf = len(protobuf.messages) > 0
         kernel_of(self).finish()
+        if schema.also:
+            if self.has_protobuf:
+                raise SchemaError(f"schema {schema.name!r}: also is for schemas without protobuf")
+            beside = WireSchema(f"{schema.name}, also", json=schema.also)
+            self.also = Decoder(beside, symbols=self.symbols, exact=exact, max_shapes=max_shapes, simd=simd)
 
     def __dealloc__(self):
         release(&self.scratch)
@@ -195,12 +200,13 @@ cdef class Decoder:
             data = padded_copy(&self.scratch, data, size)
         cdef int count = self.resolve(data, size, text)
         cdef object decoded
-        if count == 1:
+        if count == 1 and self.also is None:
             decoded = self.event(0)
         elif count < 0:
             decoded = self.odd()
         else:
-            decoded = EventBatch([self.event(i) for i in range(count)])
+            decoded = self.batch(count, data, size)
+            decoded = decoded[0] if len(decoded) == 1 else EventBatch(decoded)
         if size > HUGE_MESSAGE:
             self.trim()
         return decoded
@@ -243,19 +249,19 @@ cdef class Decoder:
         int32_t connection_id,
         EventSink sink,
     ) except -1:
-        cdef int i, count
+        cdef int count
         cdef Event event
         cdef list batch = None
         if not padded and (CHECKS_READS or not may_read_on(data, size)):
             data = padded_copy(&self.scratch, data, size)
         count = self.resolve(data, size, is_text)
-        if count == 1:
+        if count == 1 and self.also is None:
             event = self.event(0)
         elif count < 0:
             event = self.odd()
         else:
             # The sink may feed this decoder again: all events are taken out first.
-            batch = [self.event(i) for i in range(count)]
+            batch = self.batch(count, data, size)
         if size > HUGE_MESSAGE:
             self.trim()
         if batch is not None:
@@ -341,6 +347,22 @@ cdef class Decoder:
         self.passing.append(text)
         table.add_passing(wire, -1 - <int64_t>len(self.passing))
         return 1
+
+    cdef list batch(self, int count, const char* data, Py_ssize_t size):
+        # The events of a decoded message, and those that a second reading finds in it.
+        cdef list events = [self.event(i) for i in range(count)]
+        cdef Event event
+        if self.also is None:
+            return events
+        count = self.also.resolve(data, size, True)
+        cdef list more = [self.also.event(i) for i in range(count)]
+        if count < 0 and self.also.outcome != <int>Outcome.unknown:
+            more.append(self.also.odd())
+            self.error_count += 1
+        for event in more:
+            event.message_id += <int>len(self.fields) if event.message_id >= 0 else 0
+            self.kind_counts[<int>event.kind] += 1
+        return events + more
 
     cdef Event event(self, int index):
         cdef Kernel* kernel = kernel_of(self)

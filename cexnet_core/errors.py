@@ -12,6 +12,7 @@
     │   ├── ProtocolError           the peer broke RFC 6455
     │   └── ConnectionClosed        the connection ended; code, reason
     ├── DeadlineExceeded            our own time limit passed
+    ├── RecordingError              frames could not be written; what is on disk replays
     ├── SubscriptionError           the exchange refused a topic, in its own words
     └── RequestError                a REST request did not succeed
         ├── ExchangeError           refused by the exchange, code not in our table
@@ -26,6 +27,8 @@
         │   ├── DuplicateOrder          the client order id was used before
         │   └── ExchangeUnavailable     surely not executed; safe to try again
         ├── RequestNotSent          no byte reached the exchange
+        │   ├── CircuitOpen             the endpoint group's circuit breaker is open
+        │   └── OrderCancelled          cancelled by us while it still waited to be sent
         └── OutcomeUnknown          it may have been executed: query before acting
 """
 
@@ -39,6 +42,7 @@ __all__ = [
     "AuthenticationError",
     "Banned",
     "CexnetError",
+    "CircuitOpen",
     "ClockSkewError",
     "ConfigurationError",
     "ConnectError",
@@ -50,11 +54,13 @@ __all__ = [
     "HandshakeError",
     "InsufficientFunds",
     "InvalidRequest",
+    "OrderCancelled",
     "OrderFinished",
     "OrderNotFound",
     "OutcomeUnknown",
     "ProtocolError",
     "RateLimited",
+    "RecordingError",
     "RequestError",
     "RequestNotSent",
     "SchemaError",
@@ -132,7 +138,29 @@ class ConnectionClosed(TransportError):
 
 
 class DeadlineExceeded(CexnetError):
-    """Our own time limit passed. The text says for what, and after how long."""
+    """Our own time limit passed. The text says for what, and after how long.
+
+    Of a REST request, ``outcome`` says whether it may have reached the exchange (only one
+    that is harmless to repeat ends so with ``unknown``), ``endpoint`` and
+    ``client_order_id`` what it was. ``outcome`` is ``None`` of anything else.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        outcome: Outcome | None = None,
+        endpoint: str = "",
+        client_order_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.outcome: Outcome | None = outcome
+        self.endpoint = endpoint
+        self.client_order_id = client_order_id
+
+
+class RecordingError(CexnetError):
+    """Frames could not be recorded. The text names the file and says what was written."""
 
 
 class SubscriptionError(CexnetError):
@@ -150,6 +178,7 @@ class RequestError(CexnetError):
     ``outcome`` says what the exchange did with it: ``not_sent`` (no byte left us),
     ``rejected`` (it said no), ``unknown`` (it may have been executed) or ``done``.
     ``retryable`` is whether the same request may be sent again as it stands.
+    ``client_order_id`` and ``symbol`` name the order that it was about, where it was.
     """
 
     def __init__(
@@ -164,6 +193,7 @@ class RequestError(CexnetError):
         exchange_message: str = "",
         endpoint: str = "",
         client_order_id: str = "",
+        symbol: str = "",
     ) -> None:
         super().__init__(message)
         self.outcome: Outcome = outcome
@@ -174,6 +204,7 @@ class RequestError(CexnetError):
         self.exchange_message = exchange_message
         self.endpoint = endpoint
         self.client_order_id = client_order_id
+        self.symbol = symbol
 
 
 class ExchangeError(RequestError):
@@ -221,7 +252,15 @@ class ExchangeUnavailable(ExchangeError):
 
 
 class RequestNotSent(RequestError):
-    """The connection failed before any byte of the request was written."""
+    """No byte of the request was written: the exchange cannot have seen it."""
+
+
+class CircuitOpen(RequestNotSent):
+    """The circuit breaker of the endpoint's group is open; ``retry_after_s`` says how long."""
+
+
+class OrderCancelled(RequestNotSent):
+    """``cancel_order`` took the order back while it still waited; it was never sent."""
 
 
 class OutcomeUnknown(RequestError):

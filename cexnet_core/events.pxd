@@ -19,6 +19,11 @@ cpdef enum EventKind:
     KIND_COUNT = 12
 
 
+cdef inline bint is_account(EventKind kind) noexcept nogil:
+    """Whether such events tell of an account, whatever the symbol."""
+    return ORDER_UPDATE <= kind <= BALANCE_UPDATE
+
+
 cdef enum:
     EXACT_FIELDS = 6        # decimals of the widest event (Candle)
     INLINE_ID = 40          # bytes of a trade id kept inside the event; a UUID has 36

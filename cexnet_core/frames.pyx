@@ -15,6 +15,7 @@ import os
 
 from cexnet_core.ending import Ending
 from cexnet_core.errors import ConfigurationError, ConnectionClosed, ProtocolError
+from cexnet_core.hotlog import process_log as _process_log
 from cexnet_core.pings import WaitingPings
 
 cimport cython
@@ -54,7 +55,10 @@ cdef extern from *:
 # around the call would save and restore the exception state for every message.
 ctypedef int (*SinkCall)(MessageSink, const char*, Py_ssize_t, bint, int64_t) noexcept
 
-cdef object _logger = logging.getLogger("cexnet.frames")
+cdef object SINK_RAISED = _process_log.template(
+    "cexnet.frames", logging.ERROR, "the sink of %s raised; the message is lost", per_second=10)
+cdef object CALLBACK_RAISED = _process_log.template(
+    "cexnet.frames", logging.ERROR, "on_sink_error of %s raised", per_second=10)
 
 # How long a peer that broke the protocol may take to read our close frame before TCP ends.
 cdef double FAIL_LINGER_S = 0.1
@@ -170,12 +174,12 @@ cdef class FrameReader(WSListener):
                 self._loop.call_soon(_raise, error)
                 return 0
             if self._on_sink_error is None:
-                _logger.exception("the sink of %s raised; the message is lost", self._peer)
+                SINK_RAISED.log(self._peer, exception=error)
             else:
                 try:
                     self._on_sink_error(error)
-                except Exception:
-                    _logger.exception("on_sink_error of %s raised", self._peer)
+                except Exception as second:
+                    CALLBACK_RAISED.log(self._peer, exception=second)
             if isinstance(error, ProtocolError) and not self._ended:
                 return self._fail(error.code, str(error))
         return 0

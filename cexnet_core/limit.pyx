@@ -10,6 +10,7 @@ from cexnet_core.clock cimport monotonic_ns
 from cexnet_core.errors import ConfigurationError
 
 cdef int64_t NEVER = INT64_MAX
+cdef int64_t UNSETTLED = INT64_MAX - 1
 cdef int64_t MAX_NS = 3_000_000_000_000_000_000     # 95 years: sums of two times fit int64
 cdef int64_t MAX_LIMIT = 1_000_000_000_000_000      # exact in a double, with room to add
 
@@ -18,7 +19,8 @@ cdef class Limit:
     """What all shapes share. Not made by itself.
 
     ``clock`` is a callable that returns nanoseconds, or ``None`` for the monotonic clock
-    read in C. ``last_grant_ns`` is that clock's time of the last grant.
+    read in C. ``last_grant_ns`` is that clock's time of the last grant, ``held`` the weight
+    of requests under way that a ``LimitGroup`` holds room for.
     """
 
     def __cinit__(self):
@@ -60,6 +62,23 @@ cdef class Limit:
         if self._blocked_until_ns > self._now_ns:
             wait_ns = max(wait_ns, self._blocked_until_ns - self._now_ns)
         return wait_ns
+
+    cdef int64_t _hold_wait_c(self, int64_t weight, int64_t now_ns) noexcept nogil:  # hot
+        """The wait until ``weight`` fits beside what is held; UNSETTLED when time alone won't do."""
+        if weight < 0 or weight > self.limit:
+            return NEVER
+        if weight > 0 and weight + self.held > self.limit:
+            return UNSETTLED
+        return self._wait_c(weight + self.held if weight > 0 else 0, now_ns)
+
+    cdef void _hold_c(self, int64_t weight) noexcept nogil:  # hot
+        self.held = max(self.held + weight, 0)
+
+    cdef void _settle_c(self, int64_t weight, int64_t now_ns) noexcept nogil:  # hot
+        """Count at ``now_ns`` what was held."""
+        self._advance(now_ns)
+        self._hold_c(-weight)
+        self._grant_c(weight)
 
     cdef void _grant_c(self, int64_t weight) noexcept nogil:  # hot
         self.last_grant_ns = self._now_ns
@@ -126,7 +145,9 @@ cdef class Limit:
         if used < 0:
             raise ConfigurationError(f"observe_used: used is {used}, it must be at least 0")
         self._advance(self._clock_ns())
-        self._correct(min(used, MAX_LIMIT), self._now_ns if sent_ns is None else <int64_t>sent_ns)
+        # Requests under way may be in that number already: together they are not counted twice.
+        used = max(min(used, MAX_LIMIT) - self.held, 0)
+        self._correct(used, self._now_ns if sent_ns is None else <int64_t>sent_ns)
         self._settled_ns = self.last_grant_ns
 
     def block_for(self, long long ns):
@@ -143,4 +164,23 @@ cdef class Limit:
     def remaining(self):
         """The largest weight that the count leaves room for now (a block does not show)."""
         self._advance(self._clock_ns())
-        return max(self._left(), 0)
+        return max(self._left() - self.held, 0)
+
+    @property
+    def blocked_ns(self):
+        """How much longer ``block_for`` lets nothing through, in ns; 0 when it does not."""
+        self._advance(self._clock_ns())
+        blocked = self._blocked_until_ns > self._now_ns
+        return self._blocked_until_ns - self._now_ns if blocked else 0
+
+    def hold_wait_ns(self, long long weight=1):
+        """How long until ``weight`` fits beside what is held: 0 now, -1 once held weight settles.
+
+        Takes nothing. Raises ``ConfigurationError`` for a weight that never fits.
+        """
+        cdef int64_t wait_ns = self._hold_wait_c(weight, self._clock_ns())
+        if wait_ns == NEVER:
+            raise ConfigurationError(
+                f"{type(self).__name__}: weight {weight} never fits, it must be 0 to {self.limit}"
+            )
+        return -1 if wait_ns == UNSETTLED else wait_ns

@@ -23,7 +23,7 @@ cdef class Merge:
     cdef int held_count
     cdef int64_t held_since_ns
     cdef int64_t stale_since_ns  # since when the only member brings old events; -1: it does not
-    cdef set recent
+    cdef dict recent            # newest identities -> connection that brought each first
     cdef int64_t ring[RECENT]
     cdef int next_slot
     cdef bint has(self, int32_t connection) noexcept nogil
@@ -47,4 +47,4 @@ cdef class Merge:
 
 
 cdef Merge new_merge(StreamSink sink, Stream stream)
-cdef int64_t identity_of_candle(Event event) except? -1
+cdef int64_t identity_of_content(Event event) except? -1

@@ -11,7 +11,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from cexnet_core._sequence cimport DELIVER, GAP, RULE_NONE, Verdict
-from cexnet_core.events cimport CANDLE, DEPTH_UPDATE, TRADE, Candle, DepthUpdate, Event, Trade
+from cexnet_core.events cimport (
+    CANDLE, DEPTH_UPDATE, FILL, ORDER_UPDATE, TRADE,
+    BalanceUpdate, Candle, DepthUpdate, Event, Fill, OrderUpdate, Trade, is_account,
+)
 from cexnet_core.stream cimport NOBODY, Stream, StreamSink, judge_depth
 
 # Where an event stands in the merged stream.
@@ -76,8 +79,8 @@ cdef class Merge:
 
     cdef int remember(self, int64_t identity) except -1:
         if len(self.recent) == RECENT:
-            self.recent.discard(self.ring[self.next_slot])
-        self.recent.add(identity)
+            self.recent.pop(self.ring[self.next_slot], None)
+        self.recent[identity] = self.newest
         self.ring[self.next_slot] = identity
         self.next_slot = (self.next_slot + 1) % RECENT
         return 0
@@ -189,7 +192,12 @@ cdef class Merge:
             if event.kind != TRADE:
                 return LATE
             self.is_unordered = True  # one connection brings ids that do not grow
-        return SEEN if identity in self.recent else NEXT
+        brought_by = self.recent.get(identity)
+        if brought_by is None:
+            return NEXT
+        # An account may come back to where it was in the same millisecond: what its own
+        # connection tells twice has happened twice.
+        return NEXT if brought_by == event.connection_id and is_account(event.kind) else SEEN
 
     cdef int _pass(self, Event event) except -1:
         """Deliver an event of a merged stream and remember that it was."""
@@ -289,13 +297,13 @@ cdef Merge new_merge(StreamSink sink, Stream stream):
         merge.newest = <int32_t>stream.owner
         merge.join(merge.newest)
     merge.held = {}
-    merge.recent = set()
+    merge.recent = {}
     if stream.kind == TRADE and stream.last_id_length:
         identity = identity_of_id(stream.last_id, stream.last_id_length, &is_ordered)
         merge.remember(identity)
         stream.seen.last = identity if is_ordered else -1
-    elif stream.kind == CANDLE:
-        merge.remember(stream.last_candle)
+    elif stream.kind == CANDLE or is_account(stream.kind):
+        merge.remember(stream.last_content)
     return merge
 
 
@@ -337,11 +345,32 @@ cdef int64_t identity_of_id(const char* text, int length, bint* is_ordered) noex
     return <int64_t>(value >> 1)
 
 
+cdef uint64_t content_of(Event event) except? 0:
+    """The content of an account's event, as every connection brings it."""
+    cdef OrderUpdate order
+    cdef Fill fill
+    cdef BalanceUpdate balance
+    cdef uint64_t value = <uint64_t>event.exchange_ts_ns
+    if event.kind == ORDER_UPDATE:
+        order = <OrderUpdate>event
+        value = mixed(mixed(value, <uint64_t>hash(order.order_id)), <uint64_t>hash(order.status))
+        value = mixed(mixed(value, bits(order.price)), bits(order.quantity))
+        return mixed(value, bits(order.filled_quantity))
+    if event.kind == FILL:
+        fill = <Fill>event
+        value = mixed(mixed(value, <uint64_t>hash(fill.trade_id)), <uint64_t>hash(fill.order_id))
+        return mixed(mixed(value, bits(fill.price)), bits(fill.size))
+    balance = <BalanceUpdate>event
+    value = mixed(mixed(value, <uint64_t>hash(balance.asset)), bits(balance.free))
+    return mixed(mixed(value, bits(balance.locked)), bits(balance.total))
+
+
 cdef int64_t identity_of(Event event, bint* is_ordered) except? -1:
     """What tells this event from the others of its stream; -1: nothing does.
 
     ``is_ordered``: identities grow from one event to the next. A trade is told by its id,
-    a candle by its period and its content, everything else by its sequence. A hash of 63
+    a candle by its period and its content, an event of the account by its time and its
+    content, everything else by its sequence. A hash of 63
     bits: an event is taken for one of the newest 1,024 by chance once in 10**15.
     """
     cdef Trade trade
@@ -362,13 +391,15 @@ cdef int64_t identity_of(Event event, bint* is_ordered) except? -1:
         value = mixed(mixed(value, bits(candle.volume)), bits(candle.close))
         value = mixed(mixed(value, bits(candle.high)), bits(candle.low))
         value = mixed(mixed(value, bits(candle.quote_volume)), candle.is_closed)
+    elif is_account(event.kind):
+        value = content_of(event)
     else:
         return event.sequence
     is_ordered[0] = False
     return <int64_t>(value >> 1)
 
 
-cdef int64_t identity_of_candle(Event event) except? -1:
+cdef int64_t identity_of_content(Event event) except? -1:
     cdef bint is_ordered
     return identity_of(event, &is_ordered)
 

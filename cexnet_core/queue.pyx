@@ -7,8 +7,10 @@ What happens when ``capacity`` events wait is the policy's to say:
 * ``drop_oldest``  the oldest goes;
 * ``drop_newest``  the new one goes;
 * ``pause``        ``on_full`` is called so that reading stops and TCP pushes back; what has
-                   been read already still fits in ``reserve`` more places, then as
-                   ``drop_newest``;
+                   been read already still fits in ``reserve`` more places of 16 bytes, then
+                   as ``drop_newest``. One read brings at most what the socket's receive
+                   buffer holds, 6 MB where Linux was left as it is (tcp_rmem in tcp(7)):
+                   the default has room for all of it at 24 bytes an event;
 * ``disconnect``   the new one goes and ``on_full`` is called so that the connection ends.
 
 Every event ends in exactly one count: ``taken``, ``dropped``, ``conflated`` or still
@@ -32,6 +34,7 @@ from cexnet_core.latency cimport LatencyRecorder
 import logging
 
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.hotlog import process_log as _process_log
 from cexnet_core.stream import KIND_NAMES as _KIND_NAMES
 
 cdef enum:
@@ -43,7 +46,8 @@ cdef enum:
 
 POLICIES = ("conflate", "drop_oldest", "drop_newest", "pause", "disconnect")
 
-_logger = logging.getLogger("cexnet.queue")
+_CALLBACK_FAILED = _process_log.template(
+    "cexnet.queue", logging.ERROR, "%s of an event queue failed; the queue goes on", per_second=10)
 
 
 cdef class EventQueue:
@@ -62,7 +66,7 @@ cdef class EventQueue:
         self._tickers = NULL
 
     def __init__(self, int64_t capacity, str policy not None="drop_oldest", *,
-                 int64_t reserve=8192):
+                 int64_t reserve=262_144):
         if self._events != NULL:
             raise TypeError("an EventQueue is initialized once")
         if capacity < 1 or reserve < 0:
@@ -204,8 +208,8 @@ cdef class EventQueue:
                 callback()
             else:
                 callback(argument)
-        except Exception:
-            _logger.exception("%r of an event queue failed; the queue goes on", callback)
+        except Exception as error:
+            _CALLBACK_FAILED.log(repr(callback), exception=error)
         return 0
 
     cdef int _make_room(self) except -1:

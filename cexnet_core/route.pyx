@@ -11,9 +11,9 @@ it. That begins by itself when a second connection brings a stream (a redundant 
 the new one of a make-before-break roll) and ends with ``Router.leave(connection_id)``,
 to be called whenever a connection has ended. Which events are the same is told by the
 sequence, by the trade id (by number where ids are numbers that grow, else among the
-newest 1,024), or by a candle's content; events that nothing tells apart are taken from
-one connection until it leaves. A connection that is ahead of the others waits until they
-catch up, for at most ``patience_ns`` (see merge.pyx).
+newest 1,024), or by the content of a candle or an account's event; events that nothing
+tells apart are taken from one connection until it leaves. A connection that is ahead of
+the others waits until they catch up, for at most ``patience_ns`` (see merge.pyx).
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -28,16 +28,17 @@ from cexnet_core._sequence cimport (
 )
 from cexnet_core.clock cimport ticks_ns
 from cexnet_core.events cimport (
-    CANDLE, DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE,
+    CANDLE, DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE, is_account,
     DepthUpdate, Event, EventKind, EventSink, SymbolTable, Trade,
 )
-from cexnet_core.merge cimport Merge, identity_of_candle, new_merge
+from cexnet_core.merge cimport Merge, identity_of_content, new_merge
 from cexnet_core.stream cimport MANY, NOBODY, Stream, judge_depth, new_stream, replace_handler
 
 import logging
 from asyncio import CancelledError, get_running_loop
 
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.hotlog import process_log as _process_log
 from cexnet_core.stream import KIND_NAMES as _KIND_NAMES
 
 cdef extern from "Python.h":
@@ -49,7 +50,12 @@ cdef uint64_t STAGE_SAMPLE_MASK = 7
 # An unrouted stream costs one dict entry; a hostile feed must not grow it without bound.
 cdef int UNROUTED_LIMIT = 4096
 
-_logger = logging.getLogger("cexnet.route")
+_GAP = _process_log.template(
+    "cexnet.route", logging.WARNING, "gap in %s %s: %d to %d are missing", per_second=10)
+_HANDLER_FAILED = _process_log.template(
+    "cexnet.route", logging.ERROR, "handler of %s %s failed (%d times so far); the connection goes on")
+_CALLBACK_FAILED = _process_log.template(
+    "cexnet.route", logging.ERROR, "%s failed for %s %s", per_second=10)
 _RULES = {"none": RULE_NONE, "increasing": RULE_INCREASING, "range": RULE_RANGE,
           "previous": RULE_PREVIOUS}
 
@@ -104,7 +110,7 @@ cdef class Router(StreamSink):
         self._table = NULL
 
     def __init__(self, schema, SymbolTable symbols not None):
-        messages = (*schema.json, *schema.protobuf)
+        messages = (*schema.json, *schema.protobuf, *schema.also)
         if len(messages) > 256:
             raise ConfigurationError(
                 f"schema {schema.name!r} declares {len(messages)} messages; at most 256 are allowed"
@@ -129,7 +135,8 @@ cdef class Router(StreamSink):
         """Route events of ``kind`` for ``symbol`` to ``handler``; replaces an earlier handler.
 
         An empty ``symbol`` takes the events of that kind that carry no symbol, and
-        those of symbols without a stream of their own.
+        those of symbols without a stream of their own. For orders, fills and balances
+        it is a stream like any other: the account's.
         """
         cdef Stream stream
         cdef int32_t symbol_id
@@ -142,6 +149,8 @@ cdef class Router(StreamSink):
             if stream is None:
                 stream = new_stream(kind, symbol, handler)
                 self._kind_streams[kind] = stream
+                if is_account(kind):
+                    self._streams[(kind, symbol)] = stream
             else:
                 replace_handler(stream, handler)
             return stream
@@ -165,7 +174,9 @@ cdef class Router(StreamSink):
     def remove(self, EventKind kind, str symbol not None) -> None:
         """Stop routing a stream; its later events count as unrouted. Unknown: no effect."""
         cdef int32_t symbol_id
-        if self._streams.pop((kind, symbol), None) is not None:
+        if not symbol:
+            self._kind_streams[kind] = None
+        if self._streams.pop((kind, symbol), None) is not None and symbol:
             symbol_id = self.symbols.intern(symbol)
             self._table[<Py_ssize_t>kind * self._width + symbol_id] = NULL
 
@@ -181,7 +192,7 @@ cdef class Router(StreamSink):
             stream.owner = NOBODY
             stream.merge = None
             stream.last_id_length = 0
-            stream.last_candle = 0
+            stream.last_content = 0
 
     def leave(self, int32_t connection_id) -> None:
         """Say that a connection has ended: nothing waits for it any more.
@@ -231,14 +242,14 @@ cdef class Router(StreamSink):
             mine.owner = theirs.owner
             mine.last_id_length = theirs.last_id_length
             memcpy(mine.last_id, theirs.last_id, theirs.last_id_length)
-            mine.last_candle = theirs.last_candle
+            mine.last_content = theirs.last_content
             mine.merge, theirs.merge = theirs.merge, None
             if mine.merge is not None:
                 (<Merge>mine.merge).sink = self
                 (<Merge>mine.merge).stream = mine
 
     def streams(self) -> list:
-        """All streams with a symbol, in the order they were added."""
+        """All streams of symbols and of the account, in the order they were added."""
         return list(self._streams.values())
 
     cdef int _grow(self, int32_t width) except -1:
@@ -250,6 +261,8 @@ cdef class Router(StreamSink):
         for cell in range(cells):
             table[cell] = NULL
         for (kind, symbol), stream in self._streams.items():
+            if not symbol:
+                continue
             cell = <Py_ssize_t>kind * width + self.symbols.intern(symbol)
             table[cell] = <PyObject*>stream
         PyMem_Free(self._table)
@@ -307,6 +320,8 @@ cdef class Router(StreamSink):
                 if stream.seen.gap_last < stream.seen.gap_first:
                     stream.seen.gap_last = event.sequence - 1
                 stream.seen.last = event.sequence
+                _GAP.log(_KIND_NAMES[stream.kind], stream.symbol,
+                         stream.seen.gap_first, stream.seen.gap_last)
                 if self.on_gap is not None:
                     self._report(self.on_gap, stream, (stream.seen.gap_first, stream.seen.gap_last))
             elif verdict == DROP_DUPLICATE:
@@ -319,8 +334,8 @@ cdef class Router(StreamSink):
         elif event.kind == TRADE:
             stream.last_id_length = (<Trade>event).id_length
             memcpy(stream.last_id, (<Trade>event).id_text, sizeof(stream.last_id))
-        elif event.kind == CANDLE:
-            stream.last_candle = identity_of_candle(event)
+        elif event.kind == CANDLE or is_account(event.kind):
+            stream.last_content = identity_of_content(event)
         elif event.sequence > stream.seen.last:
             stream.seen.last = event.sequence
         return self._dispatch(stream, event)
@@ -404,9 +419,10 @@ cdef class Router(StreamSink):
     cdef int _report(self, object callback, Stream stream, tuple arguments) except -1:
         try:
             callback(stream, *arguments)
-        except Exception:
+        except Exception as error:
             stream.handler_errors += 1
-            _logger.exception("%r failed for %s %s", callback, _KIND_NAMES[stream.kind], stream.symbol)
+            _CALLBACK_FAILED.log(repr(callback), _KIND_NAMES[stream.kind], stream.symbol,
+                                 exception=error)
         return 0
 
     def _report_error(self, Stream stream, Event event, exception) -> None:
@@ -420,13 +436,12 @@ cdef class Router(StreamSink):
             _raise_on_loop(exception)
         if stream.handler_errors & (stream.handler_errors - 1):
             return      # logged are the 1st, 2nd, 4th, 8th ...: a broken handler fails every event
-        _logger.error("handler of %s %s failed (%d times so far); the connection goes on",
-                      _KIND_NAMES[stream.kind], stream.symbol, stream.handler_errors,
-                      exc_info=exception)
+        _HANDLER_FAILED.log(_KIND_NAMES[stream.kind], stream.symbol, stream.handler_errors,
+                            exception=exception)
 
     cdef bint _admit(self, Stream stream, Event event) except -1:
         """Whether an event from another connection than the stream's goes on as it is."""
-        if not stream.symbol:
+        if not stream.symbol and not is_account(stream.kind):
             return True
         if event.kind == DEPTH_SNAPSHOT and self.rule_of(stream, event) != RULE_NONE:
             return True  # part of the depth stream: _restart_depth judges it

@@ -31,6 +31,8 @@ class Field:
                   text, number or boolean (``"true"``/``"false"``) -> our value. The
                   key ``"*"`` stands for every other value; without it a value that
                   is not listed is a ``DecodeError``.
+                  An order's status ``open`` reads ``partially_filled`` once something was
+                  filled, and ``new`` before, for exchanges that do not tell the two apart.
     ``normalize`` for interned text (``symbol``, ``interval``): wire text -> our text,
                   called once for each new wire text, not once a message.
     ``level``     for ``bids``/``asks``: where price and size stand in one level;
@@ -86,9 +88,14 @@ class WireSchema:
     ``json`` describes text frames and JSON in binary frames, ``protobuf`` binary
     frames. A valid message that fits none becomes a ``RawMessage``, counted under
     the text found at the first of ``channel_paths`` that is present.
+
+    ``also`` is for messages that say two things at once, as an execution report does of
+    an order and of what filled it: what fits one of ``json`` is tried here too, and gives
+    the events of both, in that order. For schemas without protobuf.
     """
 
     name: str
     json: tuple[Message, ...] = ()
     protobuf: tuple[Message, ...] = ()
     channel_paths: tuple[str, ...] = ()
+    also: tuple[Message, ...] = ()

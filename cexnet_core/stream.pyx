@@ -55,7 +55,7 @@ cdef class Stream:
 
     cdef bint has_begun(self) noexcept nogil:
         """Whether something is known by which an event could be told to be old."""
-        return self.seen.last >= 0 or self.last_id_length > 0 or self.last_candle != 0
+        return self.seen.last >= 0 or self.last_id_length > 0 or self.last_content != 0
 
     cdef void go_on_after(self, int64_t sequence) noexcept:
         self.seen.last = sequence

@@ -45,6 +45,7 @@ FLOORS = {
 MAY_ALSO = {
     "cexnet.__main__": {"cexnet.cli"},
     "cexnet.cli": {"cexnet", "cexnet.telemetry", "cexnet.recording", "cexnet.simulator"},
+    "cexnet.simulator": {"cexnet.recording"},  # it plays what was captured
 }
 # The package's front door re-exports from every floor but the top one.
 FRONT_DOOR = "cexnet"

@@ -23,12 +23,13 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 VENV = REPO / ".venv"
+RIVALS = VENV / "rivals"
 STAMPS = VENV / "cexnet-stamps"
 PYTHON = VENV / "bin" / "python"
 PIP_INSTALL = (PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
 
 # What each command needs besides the build and run-time requirements.
-EXTRAS = {"demo": ("cli",), "test": ("cli",), "bench": ("cli",)}
+EXTRAS = {"demo": ("cli",), "test": ("cli", "recording"), "bench": ("cli", "recording")}
 GROUPS = {"demo": (), "test": ("test", "lint", "bench"), "bench": ("test", "bench")}
 
 
@@ -162,6 +163,21 @@ def install_requirements(command: str) -> None:
     mark_done(f"requirements-{command}", stamp)
 
 
+def install_rivals() -> None:
+    """Put what only the benchmarks measure into a folder of its own; they can do without."""
+    with (REPO / "pyproject.toml").open("rb") as file:
+        wanted = tomllib.load(file)["dependency-groups"]["rivals"]
+    stamp = digest(*wanted)
+    if is_done("rivals", stamp):
+        return
+    say(f"installing {', '.join(wanted)} beside .venv's packages, to measure against")
+    shutil.rmtree(RIVALS, ignore_errors=True)
+    if subprocess.run([*PIP_INSTALL, "--target", RIVALS, *wanted]).returncode != 0:
+        say("pip could not install them; the benchmarks leave them out")
+        return
+    mark_done("rivals", stamp)
+
+
 def install_editable() -> None:
     """Make ``cexnet`` and its command importable from the source tree, without compiling."""
     stamp = digest(REPO / "pyproject.toml")
@@ -233,6 +249,8 @@ def main() -> int:
         check_machine()
         create_venv()
         install_requirements(command)
+        if command == "bench":
+            install_rivals()
         install_editable()
         build_core()
     except MachineLacks as lack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cexnet_core import build_info
+from cexnet_core.hotlog import process_log
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +48,13 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"a {build_info.MODE} build is under test, not the debug build")
     if wanted == "wheel" and any("site-packages" not in folder.parts for folder in homes):
         raise pytest.UsageError(f"cexnet was not imported from an installed wheel: {homes}")
+
+
+@pytest.fixture(autouse=True)
+def logged_in_its_own_test() -> Iterator[None]:
+    """Records of the hot log are written before the next test begins."""
+    yield
+    process_log.flush()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,9 @@ from cexnet.cli.config import init_config, show_config
 from cexnet.cli.decode import decode_capture
 from cexnet.cli.demo import DemoOptions, run_demo
 from cexnet.cli.doctor import print_doctor
+from cexnet.cli.record import RecordOptions, convert_capture, run_recorder
+from cexnet.cli.replay import run_replay
+from cexnet.cli.sign import SignOptions, print_signed
 from cexnet.cli.simulate import run_simulator
 from cexnet_core.errors import CexnetError
 
@@ -29,6 +32,7 @@ Symbols = Annotated[
     list[str] | None,
     Parameter(consume_multiple=True, negative="", help="Symbols in the exchange's own spelling."),
 ]
+Faults = Annotated[list[str] | None, Parameter(negative="")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 
 
@@ -40,6 +44,7 @@ def demo(
     capture: Path | None = None,
     seconds: float = 20.0,
     rate: float = 2000.0,
+    fault: Faults = None,
     json: AsJson = False,
 ) -> None:
     """Stream from the embedded exchange, place a few orders, show what happens.
@@ -56,6 +61,10 @@ def demo(
     rate
         Messages a second that the embedded exchange makes up, in total; mexc sends at
         most ten a second and stream, with several events in each.
+    fault
+        What goes wrong meanwhile: NAME[:key=value,...] as for `cexnet simulate`, but again
+        and again by default, like `--fault reset --fault gap`; or `roll`, which replaces the
+        connections make-before-break. Adds what was lost, doubled and mended.
     """
     options = DemoOptions(
         exchange=exchange,
@@ -64,6 +73,7 @@ def demo(
         seconds=seconds,
         rate_per_s=rate,
         as_json=json,
+        faults=tuple(fault or ()),
     )
     _run(run_demo(options))
 
@@ -94,7 +104,7 @@ def simulate(
     port: int = 0,
     rest_port: int = 0,
     seconds: float | None = None,
-    fault: Annotated[list[str] | None, Parameter(negative="")] = None,
+    fault: Faults = None,
     fault_seed: int = 1,
 ) -> None:
     """Run the embedded exchange alone, until Ctrl-C.
@@ -117,8 +127,9 @@ def simulate(
         Stop by itself after so long.
     fault
         What goes wrong: NAME[:key=value,...], again for each fault, like
-        `--fault reset:after=500,times=3 --fault gap:after=2s`. `after` counts messages,
-        or seconds with an s. An unknown NAME prints those there are.
+        `--fault reset:after=500,times=3 --fault rest-lost:request=POST,p=0.1,times=always`.
+        `after` counts messages (or REST requests), or seconds with an s. An unknown NAME
+        prints those there are.
     fault_seed
         Of the faults that strike with a probability (`p=`).
     """
@@ -139,9 +150,146 @@ def simulate(
 
 
 @app.command
+def record(
+    exchange: str,
+    /,
+    *symbols: str,
+    out: Path,
+    channels: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    simulator: Annotated[bool, Parameter(negative="")] = False,
+    seconds: float | None = None,
+    max_megabytes: float = 1000.0,
+    json: AsJson = False,
+) -> None:
+    """Record raw frames with their receive times to an MCAP file, until Ctrl-C.
+
+    Parameters
+    ----------
+    exchange
+        binance, gateio, mexc, binance_usdm or okx.
+    symbols
+        In the exchange's own spelling; by default three well-known ones.
+    out
+        The file, FILE.mcap; nothing is overwritten.
+    channels
+        book_ticker, trades, depth, candles; by default all of them.
+    simulator
+        Record from the embedded exchange instead of the real one.
+    seconds
+        Stop by itself after so long.
+    max_megabytes
+        Go on in FILE-2.mcap, FILE-3.mcap ... when a file has that size.
+    """
+    options = RecordOptions(
+        exchange=exchange,
+        symbols=symbols,
+        out=out,
+        channels=tuple(channels or ()),
+        simulator=simulator,
+        seconds=seconds,
+        max_megabytes=max_megabytes,
+        as_json=json,
+    )
+    _run(run_recorder(options))
+
+
+@app.command
+def replay(file: Path, /, *, exchange: str | None = None, speed: float = 1.0, json: AsJson = False) -> None:
+    """Feed a recording, or a text capture, through the receive line, without sockets.
+
+    Parameters
+    ----------
+    file
+        What `cexnet record` or `cexnet convert` wrote (further parts are found beside it), or
+        a text capture.
+    exchange
+        Whose wire schema to use; by default the recording's own exchange.
+    speed
+        Pace as a multiple of the recorded one; 0 is flat out.
+    """
+    _run(run_replay(file, exchange, speed, as_json=json))
+
+
+@app.command
+def convert(file: Path, /, *, out: Path, exchange: str | None = None, json: AsJson = False) -> None:
+    """Write a text capture as an MCAP recording.
+
+    Parameters
+    ----------
+    file
+        A capture: lines of `T: MESSAGE`, as docs/overview.md describes.
+    out
+        The file to make; nothing is overwritten.
+    exchange
+        By default the one that the capture was recorded from.
+    """
+    convert_capture(file, out, exchange, as_json=json)
+
+
+@app.command
 def doctor(*, json: AsJson = False) -> None:
     """Say what this machine gives cexnet: build, libcrypto, SIMD, clocks, limits."""
     print_doctor(as_json=json)
+
+
+@app.command
+def sign(
+    *,
+    exchange: str,
+    method: str,
+    path: str,
+    param: Annotated[list[str] | None, Parameter(negative="", allow_leading_hyphen=True)] = None,
+    body: Annotated[str, Parameter(allow_leading_hyphen=True)] = "",
+    timestamp_ms: int | None = None,
+    recv_window_ms: int = 5000,
+    nonce: str = "",
+    base_url: str = "",
+    json: AsJson = False,
+) -> None:
+    """Print the signed request that would be sent: URL, headers and body. Sends nothing.
+
+    Key and secret come from the environment: CEXNET_API_KEY and CEXNET_API_SECRET, with
+    CEXNET_PASSPHRASE (okx, kucoin, bitget) and CEXNET_KEY_PASSWORD (an encrypted PEM key);
+    or one exchange's own, CEXNET_BINANCE_API_KEY and so on, which go first. NAME_FILE in
+    place of NAME names a file that holds the value.
+
+    Parameters
+    ----------
+    exchange
+        binance, binance_usdm, gateio, mexc, okx, bybit, kucoin, bitget, kraken, htx,
+        deribit or coinbase.
+    method
+        GET, POST, PUT or DELETE.
+    path
+        The whole path, from its first slash and without a query: /api/v3/order.
+    param
+        NAME=VALUE, again for each parameter, in the order in which to send them. They make
+        up the query; at Kraken, the body.
+    body
+        The body, byte for byte.
+    timestamp_ms
+        Sign at this Unix time in milliseconds; by default now.
+    recv_window_ms
+        How late the request may arrive (binance, mexc, bybit).
+    nonce
+        Instead of a random one, to reproduce a signature (deribit, coinbase).
+    base_url
+        Scheme and host, instead of the exchange's own.
+    """
+    print_signed(
+        SignOptions(
+            exchange=exchange,
+            method=method,
+            path=path,
+            params=tuple(param or ()),
+            body=body,
+            timestamp_ms=timestamp_ms,
+            recv_window_ms=recv_window_ms,
+            nonce=nonce,
+            base_url=base_url,
+            as_json=json,
+        )
+    )
 
 
 config = App(name="config", help="Look at the configuration, or begin one.")

@@ -88,7 +88,8 @@ def render(
     bad = metrics.gaps or metrics.dropped or decoded["errors"] or metrics.handler_errors
     health = Text(
         f"gaps {metrics.gaps}  dropped {metrics.dropped}  decode errors {decoded['errors']}  "
-        f"handler errors {metrics.handler_errors}",
+        f"handler errors {metrics.handler_errors}  reconnects {metrics.reconnects}  "
+        f"rolls {metrics.rolls}  books recovered {metrics.recovered_books}",
         style="bold red" if bad else "green",
     )
     return Group(

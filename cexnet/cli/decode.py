@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from cexnet.cli.capture import read_capture, resolve_exchange
 from cexnet.cli.demo import market_events
 from cexnet.exchanges import get_exchange
+from cexnet.recording.capture import read_capture, resolve_exchange
 from cexnet_core.decode import Decoder
 
 

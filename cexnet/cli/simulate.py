@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cexnet.cli.capture import read_capture, resolve_exchange
 from cexnet.cli.demo import API_KEY, API_SECRET
 from cexnet.exchanges import get_exchange
+from cexnet.recording.capture import read_capture, resolve_exchange
 from cexnet.simulator import Simulator
 from cexnet_core.errors import ConfigurationError
 

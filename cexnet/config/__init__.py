@@ -7,8 +7,8 @@
     rest_url = "https://testnet.binance.vision"
 
     [exchange.binance.credentials]
-    api_key = "..."
-    api_secret = "..."
+    api_key = { env = "BINANCE_KEY" }                # or the text itself
+    api_secret = { file = "/run/secrets/binance" }   # or { keyring = "...", user = "..." }
 
 ``tree`` has the structs, ``load`` the way from files to them, ``layers`` who wins,
 ``problems`` the words for what is wrong, ``show`` what is in force and why.

@@ -19,13 +19,14 @@ import msgspec
 from cexnet.config.layers import Layer, Merged, merge
 from cexnet.config.problems import explain, refuse_unknown_keys
 from cexnet.config.tree import Config, ExchangeConfig
-from cexnet.credentials import Secret
+from cexnet.credentials import Secret, secret_from
 from cexnet_core.errors import ConfigurationError
 
 T = TypeVar("T")
 
 ENVIRONMENT = "CEXNET_ENV"
 PREFIX = "CEXNET__"
+_NOT_READ = Secret("not read yet")
 _INHERITED = ("websocket", "rest")
 
 
@@ -49,7 +50,7 @@ def load_config(path: str | Path | None = None, *, env: str | None = None, **ove
 def config_from_dict(tree: dict[str, Any]) -> Config:
     """Validate a plain tree. Raises ConfigurationError naming the key and what is allowed."""
     merged = merge([Layer("the given tree", tree)])
-    return _convert(merged, strict=True)
+    return _convert(merged, strict=True, read_secrets=True)
 
 
 def load(
@@ -60,13 +61,27 @@ def load(
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded:
     """As ``load_config``, and keep where each value came from."""
+    try:
+        return _load(path, env, overrides, environ)
+    except ConfigurationError as error:
+        trouble = str(error)
+    # Raised out here, it carries no frame that holds what the file says.
+    raise ConfigurationError(trouble)
+
+
+def _load(
+    path: str | Path | None,
+    env: str | None,
+    overrides: Mapping[str, Any] | None,
+    environ: Mapping[str, str],
+) -> Loaded:
     layers = _of_file(Path(path), env or environ.get(ENVIRONMENT)) if path is not None else []
     _convert(merge(layers), strict=True)  # before texts of the environment are let through
     layers.append(Layer("environment", _of_environ(environ)))
     if overrides:
         layers.append(Layer("keyword", overrides))
     merged = merge(layers)
-    return Loaded(_convert(merged, strict=False), merged)
+    return Loaded(_convert(merged, strict=False, read_secrets=True), merged)
 
 
 def _of_file(path: Path, env: str | None) -> list[Layer]:
@@ -110,7 +125,7 @@ def _of_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     return tree
 
 
-def _convert(merged: Merged, *, strict: bool) -> Config:
+def _convert(merged: Merged, *, strict: bool, read_secrets: bool = False) -> Config:
     tree = dict(merged.tree)
     exchanges: dict[str, ExchangeConfig] = {}
     tables = tree.pop("exchange", {})
@@ -124,6 +139,8 @@ def _convert(merged: Merged, *, strict: bool) -> Config:
         if isinstance(table, dict):
             inherited = {key: tree[key] for key in _INHERITED if key in tree and key in table}
             table = merge([Layer("", inherited), Layer("", table)]).tree
+            if isinstance(table.get("credentials"), dict):
+                table["credentials"] = _with_secrets(name, table["credentials"], read_secrets)
         exchanges[name] = _typed(table, ExchangeConfig, ("exchange", name), merged, strict)
     return msgspec.structs.replace(config, exchange=exchanges)
 
@@ -136,7 +153,18 @@ def _typed(tree: Any, kind: type[T], above: tuple[str, ...], merged: Merged, str
         raise ConfigurationError(explain(error, tree, kind, above, merged)) from None
 
 
+def _with_secrets(exchange: str, table: dict[str, Any], read: bool) -> dict[str, Any]:
+    """``table`` with what its values point to; what is not to be read yet gets a stand-in."""
+    found = dict(table)
+    for name, source in table.items():
+        if isinstance(source, Mapping):
+            where = f"configuration: exchange.{exchange}.credentials.{name}"
+            secret = secret_from(source, where) if read else _NOT_READ
+            found[name] = secret.reveal().decode() if name == "api_key" else secret
+    return found
+
+
 def _to_secret(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
+    if kind is Secret and isinstance(value, str | Secret):
+        return value if isinstance(value, Secret) else Secret(value)
     raise ValueError(f"expected text, got {type(value).__name__}")

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct, field
 
 from cexnet.credentials import Credentials
+from cexnet.http.breaker import BreakerPolicy
+from cexnet.http.hedge import HedgePolicy
 from cexnet.websocket.delivery import OverflowPolicy
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import ReconnectPolicy
@@ -79,11 +81,18 @@ class WebSocketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Requests: how long one may take, how many connections, how large an answer."""
+    """Requests: how long one may take, how many connections, how large an answer.
+
+    ``clock_every_s`` has the exchange's clock measured in the background, ``hedging`` turns
+    hedged reads on; see ``RestManager``.
+    """
 
     deadline_s: Positive = 10.0
     connections: Count = 64
     max_body_bytes: Count = 16 * 1024 * 1024
+    clock_every_s: Positive | None = None
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    hedging: HedgePolicy | None = None
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -96,12 +105,15 @@ class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Settings of one exchange.
 
     The URLs replace scheme, host and port of the exchange's own (a test net, a
-    simulator), never the path. ``credentials`` are needed by signed requests only.
+    simulator), never the path. ``private_websocket_url`` is for private streams where they
+    have a host of their own, as Binance's; left out, it is ``websocket_url``.
+    ``credentials`` are needed by signed requests and private streams only.
     ``websocket`` and ``rest`` replace the tree's own for this exchange; in a file they
     need to name only what differs.
     """
 
     websocket_url: str | None = None
+    private_websocket_url: str | None = None
     rest_url: str | None = None
     credentials: Credentials | None = None
     websocket: WebSocketConfig | None = None

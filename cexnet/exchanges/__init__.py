@@ -8,12 +8,17 @@ A package adds an exchange by an entry point that names its ``Exchange``::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from cexnet.credentials import Credentials
 from cexnet.exchanges.exchange import Exchange
+from cexnet.websocket.listen_key import ListenKey
+from cexnet.websocket.strategies import WebSocketStrategySet
 from cexnet_core.errors import ConfigurationError
 
+PRIVATE_NAMES = ("binance", "gateio", "mexc")
 NAMES = ("binance", "binance_usdm", "gateio", "mexc", "okx")
 GROUP = "cexnet.exchanges"
 
@@ -30,6 +35,26 @@ def get_exchange(name: str) -> Exchange:
     for point in entry_points(group=GROUP, name=name):
         return _load(point)
     raise ConfigurationError(f"unknown exchange {name!r}: choose one of {', '.join(exchange_names())}")
+
+
+def private_strategies(
+    name: str,
+    base_url: str | None,
+    credentials: Credentials,
+    listen_key: Callable[[], ListenKey],
+) -> WebSocketStrategySet:
+    """A fresh strategy set for the account's streams; ``listen_key`` makes one where needed.
+
+    ``None`` as base URL means the exchange's own host. Raises ConfigurationError for an
+    exchange without private streams here, naming those that have them.
+    """
+    if name not in PRIVATE_NAMES:
+        raise ConfigurationError(
+            f"cexnet has no private streams of {name}: only of {', '.join(PRIVATE_NAMES)}"
+        )
+    module = import_module(f"cexnet.exchanges.{name}_private")
+    strategies: WebSocketStrategySet = module.private_strategies(base_url, credentials, listen_key)
+    return strategies
 
 
 def exchange_names() -> tuple[str, ...]:
@@ -52,4 +77,12 @@ def _load(point: EntryPoint) -> Exchange:
     return found
 
 
-__all__ = ["GROUP", "NAMES", "Exchange", "exchange_names", "get_exchange"]
+__all__ = [
+    "GROUP",
+    "NAMES",
+    "PRIVATE_NAMES",
+    "Exchange",
+    "exchange_names",
+    "get_exchange",
+    "private_strategies",
+]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from cexnet.exchanges.binance_rest import rest_manager
-from cexnet.exchanges.exchange import Endpoints, Exchange, chunked, settle_by_id
-from cexnet.types import Channel, Subscription
+from cexnet.exchanges.exchange import Endpoints, Exchange, chunked, not_public, settle_by_id
+from cexnet.types import ACCOUNT_CHANNELS, Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
     MessageParser,
@@ -165,9 +165,12 @@ class BinanceSubscription(SubscriptionStrategy):
     max_topics_per_connection = 1024
     max_topics_per_message = 100
     max_messages_per_s = 5
+    counts_control_frames = True  # "WebSocket Limits": a ping, a pong and a JSON message each count
 
     def topic(self, subscription: Subscription) -> str:
         """``btcusdt@trade`` and the like; stream names are lower case, symbols are not."""
+        if subscription.channel in ACCOUNT_CHANNELS:
+            raise not_public(subscription)
         if subscription.symbol != subscription.symbol.upper():
             raise ConfigurationError(
                 f"Binance spells symbols in upper case: {subscription.symbol.upper()}, "

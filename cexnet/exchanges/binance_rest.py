@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -11,7 +13,7 @@ from cexnet.http.answers import OrderBook
 from cexnet.http.auth import QuerySignature, SignedQuery
 from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
 from cexnet.http.endpoint import Call, Endpoint, Param, Priority
-from cexnet.http.intents import ClientOrderIds, TableRequests, limit_price
+from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, average_price, limit_price
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
@@ -21,15 +23,15 @@ from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side
 REST_URL = "https://api.binance.com"
 REST_URL_TESTNET = "https://testnet.binance.vision"
 
-SIGNATURE = QuerySignature(key_header="X-MBX-APIKEY")
+SIGNATURE = QuerySignature(key_header="X-MBX-APIKEY", private_keys=True)
 
 # "Limits" of the general API information; exchangeInfo tells an account's own. Binance
 # counts in windows of the clock; a rolling window is never looser, wherever they begin.
 LIMITS = (
     LimitScope("ip_weight", 6000, 60, counts="weight", used_header="X-MBX-USED-WEIGHT-1M", guard_s=1.0),
     LimitScope("ip_requests", 61_000, 300, guard_s=1.0),
-    LimitScope("orders_10s", 100, 10, used_header="X-MBX-ORDER-COUNT-10S", guard_s=0.5),
-    LimitScope("orders_1d", 200_000, 86_400, used_header="X-MBX-ORDER-COUNT-1D", guard_s=1.0),
+    LimitScope("orders_10s", 100, 10, by="account", used_header="X-MBX-ORDER-COUNT-10S", guard_s=0.5),
+    LimitScope("orders_1d", 200_000, 86_400, by="account", used_header="X-MBX-ORDER-COUNT-1D", guard_s=1.0),
 )
 # -1015 is "too many new orders": market data may go on.
 CODE_SCOPES = {"-1015": ("orders_10s", "orders_1d")}
@@ -51,6 +53,10 @@ def _open_orders_weight(params: Mapping[str, str]) -> int:
     return 6 if "symbol" in params else 80
 
 
+_signed = partial(Endpoint, signed=True)
+# Sent again, it would trade again.
+_trade = partial(_signed, idempotent=False)
+
 ENDPOINTS = (
     Endpoint("ping", "GET", "/api/v3/ping", 1, _IP),
     Endpoint("time", "GET", "/api/v3/time", 1, _IP),
@@ -60,58 +66,16 @@ ENDPOINTS = (
     Endpoint("agg_trades", "GET", "/api/v3/aggTrades", 4, _IP),
     Endpoint("klines", "GET", "/api/v3/klines", 2, _IP),
     Endpoint("avg_price", "GET", "/api/v3/avgPrice", 2, _IP),
-    Endpoint(
-        "book_ticker",
-        "GET",
-        "/api/v3/ticker/bookTicker",
-        4,
-        _IP,
-        weigh=_book_ticker_weight,
-    ),
-    Endpoint(
-        "place",
-        "POST",
-        "/api/v3/order",
-        1,
-        _ORDERS,
-        signed=True,
-        idempotent=False,
-        priority=Priority.PLACE,
-    ),
-    Endpoint(
-        "cancel",
-        "DELETE",
-        "/api/v3/order",
-        1,
-        _IP,
-        signed=True,
-        idempotent=False,
-        priority=Priority.CANCEL,
-    ),
-    Endpoint("query", "GET", "/api/v3/order", 4, _IP, signed=True),
-    Endpoint(
-        "open_orders",
-        "GET",
-        "/api/v3/openOrders",
-        80,
-        _IP,
-        signed=True,
-        weigh=_open_orders_weight,
-    ),
-    Endpoint(
-        "cancel_all",
-        "DELETE",
-        "/api/v3/openOrders",
-        1,
-        _IP,
-        signed=True,
-        idempotent=False,
-        priority=Priority.CANCEL,
-    ),
-    Endpoint("all_orders", "GET", "/api/v3/allOrders", 20, _IP, signed=True),
-    Endpoint("account", "GET", "/api/v3/account", 20, _IP, signed=True),
-    Endpoint("my_trades", "GET", "/api/v3/myTrades", 20, _IP, signed=True),
-    Endpoint("order_limits", "GET", "/api/v3/rateLimit/order", 40, _IP, signed=True),
+    Endpoint("book_ticker", "GET", "/api/v3/ticker/bookTicker", 4, _IP, weigh=_book_ticker_weight),
+    _trade("place", "POST", "/api/v3/order", 1, _ORDERS, priority=Priority.PLACE),
+    _trade("cancel", "DELETE", "/api/v3/order", 1, _IP, priority=Priority.CANCEL),
+    _signed("query", "GET", "/api/v3/order", 4, _IP),
+    _signed("open_orders", "GET", "/api/v3/openOrders", 80, _IP, weigh=_open_orders_weight),
+    _trade("cancel_all", "DELETE", "/api/v3/openOrders", 1, _IP, priority=Priority.CANCEL),
+    _signed("all_orders", "GET", "/api/v3/allOrders", 20, _IP),
+    _signed("account", "GET", "/api/v3/account", 20, _IP),
+    _signed("my_trades", "GET", "/api/v3/myTrades", 20, _IP),
+    _signed("order_limits", "GET", "/api/v3/rateLimit/order", 40, _IP),
 )
 
 _CODES: dict[ErrorClass, tuple[str, ...]] = {
@@ -135,8 +99,9 @@ ERRORS = ErrorTable(
     ranges=((-1130, -1100, "invalid"),),
     # "Internal error; unable to process your request": says nothing about an order.
     order_unknown=frozenset({"-1001"}),
-    # The web application firewall answers 403 before the API sees the request.
-    statuses={403: "rate"},
+    # The web application firewall answers 403 before the API sees the request; 409 is a
+    # cancel-and-replace of which one half was done.
+    statuses={403: "rate", 409: "unknown"},
 )
 
 CLIENT_ORDER_IDS = ClientOrderIds(
@@ -178,6 +143,7 @@ class _Order(msgspec.Struct):
     price: str = ""
     origQty: str = ""
     executedQty: str = "0"
+    cummulativeQuoteQty: str = ""  # the documents' own spelling; negative: not known
     status: str = "NEW"
     side: str = ""
 
@@ -195,7 +161,7 @@ class BinanceRequests(TableRequests):
 
     def ping(self) -> Call[None]:
         """See RequestStrategy."""
-        return self.intent("ping", lambda body: None)
+        return self.intent("ping", any_json)
 
     def server_time(self) -> Call[int]:
         """See RequestStrategy."""
@@ -273,6 +239,7 @@ class BinanceRequests(TableRequests):
             price=answer.price or (asked.price if asked else None) or "0",
             quantity=answer.origQty or (asked.quantity if asked else "0"),
             filled_quantity=answer.executedQty,
+            average_price=average_price(answer.cummulativeQuoteQty, answer.executedQty),
         )
 
 
@@ -286,14 +253,18 @@ def rest_strategies(
     return RestStrategySet(
         request=BinanceRequests(ENDPOINTS, default_scopes=_IP),
         auth=SignedQuery(SIGNATURE, credentials, recv_window_ms=recv_window_ms),
-        limits=ScopedLimiter(limits, code_scopes=CODE_SCOPES),
+        limits=ScopedLimiter(
+            limits, account=credentials.api_key if credentials else "", code_scopes=CODE_SCOPES
+        ),
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
 
 
-def rest_manager(base_url: str | None, credentials: Credentials | None) -> RestManager:
-    """A RestManager for Binance spot; ``None`` as base URL means ``REST_URL``."""
-    return RestManager(
-        rest_strategies(credentials=credentials), base_url=base_url or REST_URL, name="binance"
-    )
+def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
+    """A RestManager for Binance spot; ``None`` as base URL means ``REST_URL``.
+
+    ``options`` are RestManager's.
+    """
+    strategies = rest_strategies(credentials=credentials)
+    return RestManager(strategies, base_url=base_url or REST_URL, name="binance", **options)

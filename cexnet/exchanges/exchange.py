@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from cexnet.credentials import Credentials
 from cexnet.http.manager import RestManager
+from cexnet.types import Channel, Subscription
+from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.strategies import (
     ConnectionStrategy,
     ControlRequest,
     Endpoint,
     Heartbeat,
     Settlement,
+    SubscriptionStrategy,
     WebSocketStrategySet,
 )
+from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import SubscriptionAck
 from cexnet_core.schema import WireSchema
+
+# An account may rest for days, and its connection may not die unnoticed meanwhile.
+ACCOUNT_LIVENESS = LivenessPolicy(quiet_floor_s=20.0, expects_data=False)
+
+
+class RestMaker(Protocol):
+    """What ``Exchange.rest`` is."""
+
+    def __call__(self, base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
+        """A manager for the exchange, or for the host ``base_url``; ``options`` are RestManager's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +42,8 @@ class Exchange:
 
     ``schema`` is its public market-data wire schema, ``websocket_strategies(base_url)``
     makes a fresh strategy set; ``None`` as base URL means the exchange's own host.
-    ``rest(base_url, credentials)`` makes a REST manager, where cexnet has the tables.
+    ``rest(base_url, credentials, **options)`` makes a REST manager, where cexnet has the
+    tables; ``options`` are RestManager's.
     ``snapshot_levels`` is the depth of a book that mends a stream of updates.
     ``symbols`` are three well-known ones, as a default for demonstrations.
     """
@@ -35,7 +52,7 @@ class Exchange:
     schema: WireSchema
     websocket_strategies: Callable[[str | None], WebSocketStrategySet]
     symbols: tuple[str, ...]
-    rest: Callable[[str | None, Credentials | None], RestManager] | None = None
+    rest: RestMaker | None = None
     snapshot_levels: int = 1000
 
 
@@ -60,6 +77,28 @@ class Endpoints(ConnectionStrategy):
     def endpoint(self, topics: Sequence[str]) -> Endpoint:
         """The URL of the first topic's group: a shard never mixes groups."""
         return self._endpoints[self._group(topics[0])]
+
+
+class AccountTopics(SubscriptionStrategy):
+    """Topics of a private stream. ``names`` has the exchange's name of each channel."""
+
+    names: ClassVar[Mapping[Channel, str]] = {}
+    gives_up_refused = False
+
+    def topic(self, subscription: Subscription) -> str:
+        """The exchange's name of the channel. Raises ConfigurationError for a market's."""
+        if subscription.channel not in self.names:
+            raise ConfigurationError(
+                f'{subscription.channel} come on a public stream: make another manager, with scope="public"'
+            )
+        return self.names[subscription.channel]
+
+
+def not_public(subscription: Subscription) -> ConfigurationError:
+    """The error for a subscription of the account on a public stream."""
+    return ConfigurationError(
+        f'{subscription.channel} come on a private stream: make another manager, with scope="private"'
+    )
 
 
 def rebase(url: str, base_url: str | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, settle_by_id
+from cexnet.exchanges.exchange import Endpoints, Exchange, not_public, settle_by_id
 from cexnet.exchanges.gateio_rest import rest_manager
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
@@ -33,6 +33,23 @@ _UPDATE = {"event": "update"}
 _SNAPSHOT_UPDATE = ("update", "all")
 _ANSWER = {"event": ("subscribe", "unsubscribe")}
 _ANSWER_FIELDS = (Field("request_id", "id", optional=True), Field("topic", "channel"))
+
+
+ANSWERS = (
+    Message("Pong", when={"channel": "spot.pong"}),
+    Message(
+        "SubscriptionAck",
+        when=_ANSWER,
+        has=("error.code",),
+        constants={"ok": False},
+        fields=(
+            *_ANSWER_FIELDS,
+            Field("code", "error.code"),
+            Field("message", "error.message", optional=True),
+        ),
+    ),
+    Message("SubscriptionAck", when=_ANSWER, constants={"ok": True}, fields=_ANSWER_FIELDS),
+)
 
 
 def _interval_of(name: str) -> str:
@@ -124,19 +141,7 @@ SCHEMA = WireSchema(
                 Field("asks", "result.asks"),
             ),
         ),
-        Message("Pong", when={"channel": "spot.pong"}),
-        Message(
-            "SubscriptionAck",
-            when=_ANSWER,
-            has=("error.code",),
-            constants={"ok": False},
-            fields=(
-                *_ANSWER_FIELDS,
-                Field("code", "error.code"),
-                Field("message", "error.message", optional=True),
-            ),
-        ),
-        Message("SubscriptionAck", when=_ANSWER, constants={"ok": True}, fields=_ANSWER_FIELDS),
+        *ANSWERS,
     ),
     channel_paths=("channel", "type"),
 )
@@ -144,6 +149,9 @@ SCHEMA = WireSchema(
 
 def _ping() -> bytes:
     return msgspec.json.encode({"time": int(time.time()), "channel": "spot.ping"})
+
+
+HEARTBEAT = Heartbeat(PING_INTERVAL_S, _ping)
 
 
 class GateSubscription(SubscriptionStrategy):
@@ -169,6 +177,7 @@ class GateSubscription(SubscriptionStrategy):
                 return f"spot.order_book_update|{symbol},100ms"
             case Channel.CANDLES:
                 return f"spot.candlesticks|{subscription.interval},{symbol}"
+        raise not_public(subscription)
 
     def subscribe(self, topics: Sequence[str], request_id: int) -> list[ControlRequest]:
         """One ``subscribe`` message a topic."""
@@ -211,7 +220,7 @@ def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
             {"": SPOT_URL},
             subscription.group,
             base_url=base_url,
-            heartbeat=Heartbeat(PING_INTERVAL_S, _ping),
+            heartbeat=HEARTBEAT,
         ),
         subscription=subscription,
         parser=MessageParser(SCHEMA),

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from cexnet.credentials import Credentials
 from cexnet.http.answers import OrderBook
-from cexnet.http.auth import HeaderSignature, SignedHeaders
+from cexnet.http.auth import SignedHeaders, with_query
 from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
-from cexnet.http.endpoint import Call, Endpoint, Priority
-from cexnet.http.intents import ClientOrderIds, TableRequests, limit_price
+from cexnet.http.endpoint import Call, Endpoint, Priority, WireRequest
+from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, limit_price
+from cexnet.http.keys import Sign, hmac_sign
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.query import encode_pairs, pairs, plain
 
 REST_URL = "https://api.gateio.ws"
 REST_URL_TESTNET = "https://api-testnet.gateapi.io"
 
-SIGNATURE = HeaderSignature(key_header="KEY", timestamp_header="Timestamp", signature_header="SIGN")
-
 _REMAIN = "X-Gate-RateLimit-Requests-Remain"
 LIMITS = (
     LimitScope("public", 200, 10, per="endpoint", remaining_header=_REMAIN, guard_s=0.5),
-    LimitScope("place", 10, 1, per="symbol", remaining_header=_REMAIN, guard_s=0.1),
-    LimitScope("cancel", 200, 1, remaining_header=_REMAIN, guard_s=0.1),
-    LimitScope("private", 200, 10, per="endpoint", remaining_header=_REMAIN, guard_s=0.5),
+    LimitScope("place", 10, 1, by="account", per="symbol", remaining_header=_REMAIN, guard_s=0.1),
+    LimitScope("cancel", 200, 1, by="account", remaining_header=_REMAIN, guard_s=0.1),
+    LimitScope("private", 200, 10, by="account", per="endpoint", remaining_header=_REMAIN, guard_s=0.5),
 )
 
 _SPOT = "/api/v4/spot"
+
+_signed = partial(Endpoint, signed=True)
+# Sent again, it would trade again.
+_trade = partial(_signed, idempotent=False)
 
 ENDPOINTS = (
     Endpoint("time", "GET", f"{_SPOT}/time", 1, ("public",)),
@@ -42,31 +49,13 @@ ENDPOINTS = (
     Endpoint("depth", "GET", f"{_SPOT}/order_book", 1, ("public",)),
     Endpoint("trades", "GET", f"{_SPOT}/trades", 1, ("public",)),
     Endpoint("klines", "GET", f"{_SPOT}/candlesticks", 1, ("public",)),
-    Endpoint(
-        "place",
-        "POST",
-        f"{_SPOT}/orders",
-        1,
-        ("place",),
-        signed=True,
-        idempotent=False,
-        priority=Priority.PLACE,
-    ),
-    Endpoint(
-        "cancel",
-        "DELETE",
-        f"{_SPOT}/orders/{{order_id}}",
-        1,
-        ("cancel",),
-        signed=True,
-        idempotent=False,
-        priority=Priority.CANCEL,
-    ),
-    Endpoint("query", "GET", f"{_SPOT}/orders/{{order_id}}", 1, ("private",), signed=True),
-    Endpoint("orders", "GET", f"{_SPOT}/orders", 1, ("private",), signed=True),
-    Endpoint("open_orders", "GET", f"{_SPOT}/open_orders", 1, ("private",), signed=True),
-    Endpoint("account", "GET", f"{_SPOT}/accounts", 1, ("private",), signed=True),
-    Endpoint("my_trades", "GET", f"{_SPOT}/my_trades", 1, ("private",), signed=True),
+    _trade("place", "POST", f"{_SPOT}/orders", 1, ("place",), priority=Priority.PLACE),
+    _trade("cancel", "DELETE", f"{_SPOT}/orders/{{order_id}}", 1, ("cancel",), priority=Priority.CANCEL),
+    _signed("query", "GET", f"{_SPOT}/orders/{{order_id}}", 1, ("private",)),
+    _signed("orders", "GET", f"{_SPOT}/orders", 1, ("private",)),
+    _signed("open_orders", "GET", f"{_SPOT}/open_orders", 1, ("private",)),
+    _signed("account", "GET", f"{_SPOT}/accounts", 1, ("private",)),
+    _signed("my_trades", "GET", f"{_SPOT}/my_trades", 1, ("private",)),
 )
 
 _CODES: dict[ErrorClass, str] = {
@@ -140,6 +129,7 @@ class _Order(msgspec.Struct):
     price: str = "0"
     finish_as: str = ""
     filled_amount: str = ""
+    avg_deal_price: str = ""
 
 
 _time = msgspec.json.Decoder(_Time).decode
@@ -147,12 +137,31 @@ _depth = msgspec.json.Decoder(_Depth).decode
 _order = msgspec.json.Decoder(_Order).decode
 
 
+class GateioSignature(SignedHeaders):
+    """Method, path, unescaped query, body hash and time in s, one a line (APIv4 signed request)."""
+
+    _EMPTY_HASH = hashlib.sha512().hexdigest()
+
+    def signer(self, credentials: Credentials) -> Sign:
+        """See SignedHeaders."""
+        return hmac_sign(credentials, "sha512", "hex")
+
+    def signed(self, call: Call[Any], sign: Sign, now_ns: int) -> WireRequest:
+        """See SignedHeaders. The query is sent escaped and signed unescaped."""
+        given = pairs(call.params, self.arrays)
+        body_hash = hashlib.sha512(call.body).hexdigest() if call.body else self._EMPTY_HASH
+        seconds = now_ns // 1_000_000_000
+        signature = sign(f"{call.endpoint.method}\n{call.path}\n{plain(given)}\n{body_hash}\n{seconds}")
+        headers = {"KEY": self._key, "Timestamp": str(seconds), "SIGN": signature}
+        return self.wire(call, with_query(call.path, encode_pairs(given)), headers, (signature,))
+
+
 class GateioRequests(TableRequests):
     """Gate.io's intents. Orders carry a JSON body; their ids are part of the path."""
 
     def ping(self) -> Call[None]:
         """See RequestStrategy. There is no ping; the time is as cheap."""
-        return self.intent("time", lambda body: None)
+        return self.intent("time", any_json)
 
     def server_time(self) -> Call[int]:
         """See RequestStrategy."""
@@ -239,6 +248,7 @@ def _to_order(body: bytes) -> Order:
         price=answer.price,
         quantity=answer.amount,
         filled_quantity=filled,
+        average_price=answer.avg_deal_price if Decimal(filled) and answer.avg_deal_price else None,
     )
 
 
@@ -261,13 +271,17 @@ def rest_strategies(
     """A fresh strategy set for Gate.io spot; without credentials for public data only."""
     return RestStrategySet(
         request=GateioRequests(ENDPOINTS, default_scopes=("private",)),
-        auth=SignedHeaders(SIGNATURE, credentials),
-        limits=ScopedLimiter(limits),
+        auth=GateioSignature(credentials),
+        limits=ScopedLimiter(limits, account=credentials.api_key if credentials else ""),
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
 
 
-def rest_manager(base_url: str | None, credentials: Credentials | None) -> RestManager:
-    """A RestManager for Gate.io spot; ``None`` as base URL means ``REST_URL``."""
-    return RestManager(rest_strategies(credentials=credentials), base_url=base_url or REST_URL, name="gateio")
+def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
+    """A RestManager for Gate.io spot; ``None`` as base URL means ``REST_URL``.
+
+    ``options`` are RestManager's.
+    """
+    strategies = rest_strategies(credentials=credentials)
+    return RestManager(strategies, base_url=base_url or REST_URL, name="gateio", **options)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange
+from cexnet.exchanges.exchange import Endpoints, Exchange, not_public
 from cexnet.exchanges.mexc_rest import rest_manager
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
@@ -48,22 +48,24 @@ _SYMBOL = Field("symbol", "3")
 _SEND_TIME = Field("exchange_ts_ns", "6", unit="ms", optional=True)
 _SIDES = {"1": "buy", "2": "sell"}
 
-SCHEMA = WireSchema(
-    name="mexc",
-    json=(
-        Message("Pong", when={"msg": "PONG"}),
-        Message(
-            "SubscriptionAck",
-            has=("msg",),
-            # Code 0 may accompany a refusal: only the topic in the text confirms (see settle).
-            constants={"ok": False},
-            fields=(
-                Field("request_id", "id", optional=True),
-                Field("code", "code", optional=True),
-                Field("message", "msg"),
-            ),
+CONTROL = (
+    Message("Pong", when={"msg": "PONG"}),
+    Message(
+        "SubscriptionAck",
+        has=("msg",),
+        # Code 0 may accompany a refusal: only the topic in the text confirms (see settle).
+        constants={"ok": False},
+        fields=(
+            Field("request_id", "id", optional=True),
+            Field("code", "code", optional=True),
+            Field("message", "msg"),
         ),
     ),
+)
+
+SCHEMA = WireSchema(
+    name="mexc",
+    json=CONTROL,
     protobuf=(
         Message(  # PublicAggreBookTicker
             "BookTicker",
@@ -154,6 +156,9 @@ def _ping() -> bytes:
     return b'{"method":"PING"}'
 
 
+HEARTBEAT = Heartbeat(PING_INTERVAL_S, _ping)
+
+
 class MexcSubscription(SubscriptionStrategy):
     """One channel a message: answers carry no id of ours, only the channel's name.
 
@@ -182,6 +187,7 @@ class MexcSubscription(SubscriptionStrategy):
                         f"choose one of {', '.join(INTERVALS)}"
                     )
                 return f"spot@public.kline.v3.api.pb@{symbol}@{interval}"
+        raise not_public(subscription)
 
     def subscribe(self, topics: Sequence[str], request_id: int) -> list[ControlRequest]:
         """One ``SUBSCRIPTION`` message a topic."""
@@ -223,7 +229,7 @@ def websocket_strategies(base_url: str | None = None) -> WebSocketStrategySet:
             {"": SPOT_URL},
             subscription.group,
             base_url=base_url,
-            heartbeat=Heartbeat(PING_INTERVAL_S, _ping),
+            heartbeat=HEARTBEAT,
         ),
         subscription=subscription,
         parser=MessageParser(SCHEMA),

@@ -7,6 +7,8 @@ table starts at the lowest that anyone reports: 20 requests/s an endpoint.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 from cexnet.credentials import Credentials
 from cexnet.exchanges.binance_rest import BinanceRequests
@@ -32,6 +34,10 @@ LIMITS = (
 
 _SCOPES = ("endpoint_calls", "endpoint_weight")
 
+_signed = partial(Endpoint, signed=True)
+# Sent again, it would trade again.
+_trade = partial(_signed, idempotent=False)
+
 ENDPOINTS = (
     Endpoint("ping", "GET", "/api/v3/ping", 1, _SCOPES),
     Endpoint("time", "GET", "/api/v3/time", 1, _SCOPES),
@@ -40,32 +46,18 @@ ENDPOINTS = (
     Endpoint("trades", "GET", "/api/v3/trades", 5, _SCOPES),
     Endpoint("klines", "GET", "/api/v3/klines", 1, _SCOPES),
     Endpoint("book_ticker", "GET", "/api/v3/ticker/bookTicker", 1, _SCOPES),
-    Endpoint(
-        "place",
-        "POST",
-        "/api/v3/order",
-        1,
-        _SCOPES,
-        signed=True,
-        idempotent=False,
-        priority=Priority.PLACE,
-    ),
-    Endpoint("place_test", "POST", "/api/v3/order/test", 1, _SCOPES, signed=True),
-    Endpoint(
-        "cancel",
-        "DELETE",
-        "/api/v3/order",
-        1,
-        _SCOPES,
-        signed=True,
-        idempotent=False,
-        priority=Priority.CANCEL,
-    ),
-    Endpoint("query", "GET", "/api/v3/order", 2, _SCOPES, signed=True),
-    Endpoint("open_orders", "GET", "/api/v3/openOrders", 3, _SCOPES, signed=True),
-    Endpoint("all_orders", "GET", "/api/v3/allOrders", 10, _SCOPES, signed=True),
-    Endpoint("account", "GET", "/api/v3/account", 10, _SCOPES, signed=True),
-    Endpoint("my_trades", "GET", "/api/v3/myTrades", 10, _SCOPES, signed=True),
+    _trade("place", "POST", "/api/v3/order", 1, _SCOPES, priority=Priority.PLACE),
+    _signed("place_test", "POST", "/api/v3/order/test", 1, _SCOPES),
+    _trade("cancel", "DELETE", "/api/v3/order", 1, _SCOPES, priority=Priority.CANCEL),
+    _signed("query", "GET", "/api/v3/order", 2, _SCOPES),
+    _signed("open_orders", "GET", "/api/v3/openOrders", 3, _SCOPES),
+    _signed("all_orders", "GET", "/api/v3/allOrders", 10, _SCOPES),
+    _signed("account", "GET", "/api/v3/account", 10, _SCOPES),
+    _signed("my_trades", "GET", "/api/v3/myTrades", 10, _SCOPES),
+    # Asked for twice, there would be two of the 60 that an account may have.
+    _trade("create_listen_key", "POST", "/api/v3/userDataStream", 1, _SCOPES),
+    _signed("keep_listen_key", "PUT", "/api/v3/userDataStream", 1, _SCOPES),
+    _signed("close_listen_key", "DELETE", "/api/v3/userDataStream", 1, _SCOPES),
 )
 
 _AUTH = "400 401 402 403 406 602 10072 140002 700001 700002 700006 700007 700013"
@@ -145,12 +137,16 @@ def rest_strategies(
     return RestStrategySet(
         request=MexcRequests(ENDPOINTS, default_scopes=_SCOPES),
         auth=SignedQuery(SIGNATURE, credentials, recv_window_ms=recv_window_ms),
-        limits=ScopedLimiter(limits),
+        limits=ScopedLimiter(limits, account=credentials.api_key if credentials else ""),
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
 
 
-def rest_manager(base_url: str | None, credentials: Credentials | None) -> RestManager:
-    """A RestManager for MEXC spot; ``None`` as base URL means ``REST_URL``."""
-    return RestManager(rest_strategies(credentials=credentials), base_url=base_url or REST_URL, name="mexc")
+def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
+    """A RestManager for MEXC spot; ``None`` as base URL means ``REST_URL``.
+
+    ``options`` are RestManager's.
+    """
+    strategies = rest_strategies(credentials=credentials)
+    return RestManager(strategies, base_url=base_url or REST_URL, name="mexc", **options)

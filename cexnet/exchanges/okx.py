@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, chunked
-from cexnet.types import Channel, Subscription
+from cexnet.exchanges.exchange import Endpoints, Exchange, chunked, not_public
+from cexnet.types import ACCOUNT_CHANNELS, Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
     Heartbeat,
@@ -158,6 +158,8 @@ class OkxSubscription(SubscriptionStrategy):
 
     def topic(self, subscription: Subscription) -> str:
         """``trades|BTC-USDT`` and the like."""
+        if subscription.channel in ACCOUNT_CHANNELS:
+            raise not_public(subscription)
         interval = _CANDLES.get(subscription.interval, subscription.interval)
         channel = _CHANNELS.get(subscription.channel, f"candle{interval}")
         return f"{channel}|{subscription.symbol}"

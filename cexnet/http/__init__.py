@@ -1,11 +1,17 @@
 """REST: ``request -> limit -> sign -> send -> classify -> retry?`` in one coroutine.
 
-``manager`` holds that line, ``strategies`` the five slots it runs through, and the
-other modules one strategy or one idea each.
+``line`` holds that line, ``manager`` is what an engine uses of it, ``strategies`` the five
+slots it runs through, and the other modules one strategy or one idea each.
 """
 
-from cexnet.http.answers import OrderBook, Response, Timings
+from cexnet.http.answers import NeverArrived, OrderBook, Response, Timings
+from cexnet.http.breaker import BreakerPolicy, BreakerState
+from cexnet.http.breakers import BreakerChange, BreakerMetrics
+from cexnet.http.budget import BudgetMetrics, RetryBudget
+from cexnet.http.clock_sync import ClockMetrics
+from cexnet.http.hedge import HedgeMetrics, HedgePolicy
 from cexnet.http.manager import RestManager
+from cexnet.http.metrics import RestMetrics, RestVariantMetrics
 from cexnet.http.strategies import (
     AuthStrategy,
     ExceptionHandlerStrategy,
@@ -17,13 +23,25 @@ from cexnet.http.strategies import (
 
 __all__ = [
     "AuthStrategy",
+    "BreakerChange",
+    "BreakerMetrics",
+    "BreakerPolicy",
+    "BreakerState",
+    "BudgetMetrics",
+    "ClockMetrics",
     "ExceptionHandlerStrategy",
+    "HedgeMetrics",
+    "HedgePolicy",
+    "NeverArrived",
     "OrderBook",
     "RateLimitStrategy",
     "RequestStrategy",
     "Response",
     "RestManager",
+    "RestMetrics",
     "RestStrategySet",
+    "RestVariantMetrics",
+    "RetryBudget",
     "RetryStrategy",
     "Timings",
 ]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP response, read whole. Times are ``cexnet_core.clock.ticks_ns``."""
+# Three objects are made a request: as frozen dataclasses they would cost 2 us of it.
+class Answer(msgspec.Struct, frozen=True):
+    """One HTTP response, read whole. Times are ``cexnet_core.clock.ticks_ns``.
+
+    Its repr leaves the body out: it may hold a listen key.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -21,9 +26,14 @@ class Answer:
     first_byte_ns: int
     done_ns: int
 
+    def __repr__(self) -> str:
+        return f"Answer(HTTP {self.status}, {len(self.body)} bytes)"
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("status", self.status)]
+
+
+class Timings(msgspec.Struct, frozen=True):
     """How long each stage took, in nanoseconds, for the try that succeeded.
 
     ``pool_wait_ns`` is the wait for a connection, opening one included;
@@ -38,9 +48,11 @@ class Timings:
     total_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Response(Generic[T]):
-    """A successful answer. ``headers`` look names up without regard to case."""
+class Response(msgspec.Struct, Generic[T], frozen=True):
+    """A successful answer. ``headers`` look names up without regard to case.
+
+    ``tries`` is how many it took.
+    """
 
     data: T
     status: int
@@ -62,3 +74,16 @@ class OrderBook:
     bids: tuple[tuple[str, str], ...]
     asks: tuple[tuple[str, str], ...]
     exchange_ts_ns: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NeverArrived:
+    """The exchange does not know the order and can no longer receive it: it may be placed anew.
+
+    So many ``queries`` found nothing within ``waited_s`` seconds.
+    """
+
+    symbol: str
+    client_order_id: str
+    queries: int
+    waited_s: float

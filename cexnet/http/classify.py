@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import msgspec
@@ -150,7 +151,10 @@ class TableErrors(ExceptionHandlerStrategy):
             if fault.kind == "deadline":
                 return DeadlineExceeded(
                     f"{label}: the deadline passed while waiting for a connection; nothing was"
-                    " sent. Check the network, or allow a longer deadline"
+                    " sent. Check the network, or allow a longer deadline",
+                    outcome="not_sent",
+                    endpoint=label,
+                    client_order_id=call.client_order_id,
                 )
             return RequestNotSent(
                 f"{label}: no connection ({fault.detail}); nothing was sent."
@@ -169,7 +173,10 @@ class TableErrors(ExceptionHandlerStrategy):
         if fault.kind == "deadline" and call.idempotent:
             return DeadlineExceeded(
                 f"{label}: no answer before the deadline. Allow a longer one, or look at the"
-                " exchange's status page"
+                " exchange's status page",
+                outcome="unknown",
+                endpoint=label,
+                client_order_id=call.client_order_id,
             )
         return self._undecided(
             call,
@@ -215,6 +222,8 @@ class TableErrors(ExceptionHandlerStrategy):
         status = answer.status
         kind = self._class_of(call, status, code, message)
         said = f"HTTP {status}" + (f", code {code}" if code else "") + f": {message or '(no text)'}"
+        if 300 <= status < 400:
+            said += " (a redirect, which is never followed: put the exchange's own address into base_url)"
         if kind == "unknown":
             return self._undecided(call, said, status=status, code=code, message=message)
         label = call.endpoint.label
@@ -235,7 +244,7 @@ class TableErrors(ExceptionHandlerStrategy):
         after = _seconds(headers.get("Retry-After", ""))
         if after is None and self.table.reset_header:
             reset = _seconds(headers.get(self.table.reset_header, ""))
-            after = None if reset is None else max(0.0, reset - now_ns() / 1e9)
+            after = None if reset is None else max(0.0, reset - _server_s(headers))
         return after
 
     def _undecided(
@@ -259,6 +268,7 @@ class TableErrors(ExceptionHandlerStrategy):
                 exchange_code=code,
                 exchange_message=message,
                 endpoint=label,
+                client_order_id=call.client_order_id,
             )
         return OutcomeUnknown(
             f"{label} may or may not have been executed: {said}. Query the order"
@@ -280,6 +290,14 @@ def _starts_like_error(body: bytes, code_field: str) -> bool:
 def _seconds(text: str) -> float | None:
     """A number of seconds; the date form of Retry-After is not used by exchanges."""
     return float(text) if _DECIMAL(text) else None
+
+
+def _server_s(headers: Mapping[str, str]) -> float:
+    """The exchange's clock as it answered, epoch seconds; ours where it does not say."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return now_ns() / 1e9
 
 
 def _excerpt(body: bytes) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+from cexnet.http.withdrawal import Withdrawal
+from cexnet_core.params import Params, ParamValue
 
 T = TypeVar("T")
 
-ParamValue = str | int | bool | None
-Param = tuple[str, ParamValue]
-Params = Mapping[str, ParamValue] | Sequence[Param]
+Param: TypeAlias = tuple[str, ParamValue]
 
 
 class Priority(enum.IntEnum):
@@ -31,7 +32,8 @@ class Endpoint:
     call is charged to; a scope that counts weight is charged ``weight``, the others 1.
     ``idempotent`` says that sending the request twice does what sending it once does:
     only then may a request be sent again after bytes of it have left us. ``weigh``
-    gives the weight where it depends on the parameters.
+    gives the weight where it depends on the parameters. Endpoints of one ``group`` share
+    a circuit breaker; left empty, it is ``private`` for signed ones, else ``public``.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Endpoint:
     idempotent: bool = True
     priority: Priority = Priority.QUERY
     weigh: Callable[[Mapping[str, str]], int] | None = None
+    group: str = ""
 
     @property
     def label(self) -> str:
@@ -50,13 +53,16 @@ class Endpoint:
         return f"{self.method} {self.path}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Call(Generic[T]):
     """One use of an endpoint, with everything that stays the same on every try.
+
+    Its repr names the endpoint alone: parameters and body may hold a listen key.
 
     ``scope_key`` tells buckets apart that the exchange keeps per symbol. ``parse``
     turns the body of a successful answer into the result; it raises
     ``msgspec.MsgspecError`` when the body is not what the exchange documents.
+    ``withdrawal``, on a new order, lets a cancel take it back until its bytes are written.
     """
 
     endpoint: Endpoint
@@ -69,17 +75,28 @@ class Call(Generic[T]):
     client_order_id: str = ""
     idempotent: bool = True
     priority: Priority = Priority.QUERY
+    withdrawal: Withdrawal | None = None
+
+    def __repr__(self) -> str:
+        return f"Call({self.endpoint.label})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class WireRequest:
-    """Exactly what goes on the wire. ``target`` is the percent-encoded path and query."""
+    """Exactly what goes on the wire. ``target`` is the percent-encoded path and query.
+
+    ``hidden`` lists the texts in it that nobody may read in an error: key and signature.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    hidden: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         path = self.target.partition("?")[0]
         return f"WireRequest({self.method} {path}, {len(self.body)} bytes of body)"
+
+
+__all__ = ["Call", "Endpoint", "Param", "ParamValue", "Params", "Priority", "WireRequest"]

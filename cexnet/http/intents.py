@@ -5,19 +5,32 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import msgspec
 
 from cexnet.http.endpoint import Call, Endpoint, Params, Priority
-from cexnet.http.query import escape, pairs
 from cexnet.http.strategies import RequestStrategy
 from cexnet.types import OrderRequest, OrderType
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.query import escape, pairs
+from cexnet_core.secret import Secret
 
 T = TypeVar("T")
 
+
+class _ListenKey(msgspec.Struct):
+    listenKey: str
+
+
+_listen_key = msgspec.json.Decoder(_ListenKey).decode
+
 # 96 random bits: two of our ids coincide with a chance below 1e-9 in 10^9 orders.
 _RANDOM_BYTES = 12
+_PRICE_DIGITS = Context(prec=16)
+_any = msgspec.json.Decoder(Any).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,11 @@ class ClientOrderIds:
         return given
 
 
+def any_json(body: bytes) -> None:
+    """Of an answer that says nothing, only that it is JSON and no page of a proxy's."""
+    _any(body)
+
+
 def limit_price(order: OrderRequest) -> str | None:
     """The price of a limit order, ``None`` for a market order.
 
@@ -51,6 +69,73 @@ def limit_price(order: OrderRequest) -> str | None:
             " a limit order needs a price, a market order takes none"
         )
     return order.price
+
+
+def average_price(cost: str, quantity: str) -> str | None:
+    """What was paid over what was filled; ``None`` when either is missing or not above zero.
+
+    Exact where the quotient has at most 16 significant digits, else rounded to those.
+    Raises ValueError when one of them is no number.
+    """
+    try:
+        paid, filled = Decimal(cost or "0"), Decimal(quantity or "0")
+    except InvalidOperation:
+        raise ValueError(f"cost {cost!r} or quantity {quantity!r} of the order is not a number") from None
+    if not (paid.is_finite() and filled.is_finite() and paid > 0 and filled > 0):
+        return None
+    quotient = _PRICE_DIGITS.divide(paid, filled)
+    text = format(quotient, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def build_call(
+    requests: RequestStrategy,
+    method: str,
+    path: str,
+    parse: Callable[[bytes], T],
+    *,
+    params: Params = (),
+    body: Any = None,
+    weight: int | None = None,
+    priority: Priority | None = None,
+    idempotent: bool | None = None,
+    client_order_id: str = "",
+    signed: bool | None = None,
+) -> Call[T]:
+    """Any request of an exchange; what is left out comes from its table.
+
+    ``body`` is sent as JSON, or as it stands when it is bytes. Raises ConfigurationError
+    for a path, parameters or a body that cannot be sent.
+    """
+    endpoint = requests.endpoint(method.upper(), path)
+    if signed is not None and signed != endpoint.signed:
+        endpoint = replace(endpoint, signed=signed)
+    if weight is None:
+        weight = endpoint.weigh(dict(pairs(params))) if endpoint.weigh else endpoint.weight
+    return Call(
+        endpoint=endpoint,
+        path=path,
+        parse=parse,
+        params=params,
+        body=b"" if body is None else body if isinstance(body, bytes) else _as_json(body),
+        weight=weight,
+        client_order_id=client_order_id,
+        idempotent=endpoint.idempotent if idempotent is None else idempotent,
+        priority=endpoint.priority if priority is None else priority,
+    )
+
+
+def _as_json(body: Any) -> bytes:
+    try:
+        return msgspec.json.encode(body, enc_hook=_revealed)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"the body cannot be written as JSON: {error}") from None
+
+
+def _revealed(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal().decode()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 class TableRequests(RequestStrategy):
@@ -92,6 +177,25 @@ class TableRequests(RequestStrategy):
             idempotent=method in ("GET", "HEAD"),
             priority=Priority.BACKGROUND,
         )
+
+    def create_listen_key(self) -> Call[Secret]:
+        """See RequestStrategy. Listen keys need the three rows of the table of that name."""
+        self._need_listen_keys()
+        return self.intent("create_listen_key", lambda body: Secret(_listen_key(body).listenKey))
+
+    def keep_listen_key(self, key: Secret) -> Call[None]:
+        """See RequestStrategy."""
+        self._need_listen_keys()
+        return self.intent("keep_listen_key", any_json, [("listenKey", key)])
+
+    def close_listen_key(self, key: Secret) -> Call[None]:
+        """See RequestStrategy."""
+        self._need_listen_keys()
+        return self.intent("close_listen_key", any_json, [("listenKey", key)])
+
+    def _need_listen_keys(self) -> None:
+        if "create_listen_key" not in self._named:
+            raise ConfigurationError("this exchange has no listen keys: its private streams log in otherwise")
 
     def intent(
         self,

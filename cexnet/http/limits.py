@@ -1,22 +1,20 @@
 """Rate limits: every metering scope of the exchange is a bucket, a request takes from all.
 
-Waiting is FIFO inside a priority lane. A waiter is passed over only while a bucket that
-it needs is empty, and whoever comes later may not take from the buckets it waits for, so
-a heavy request is not starved by light ones. Single-threaded: one event loop, no locks.
+Room is held from the moment a request may go until it has been answered, and is counted
+then: wherever between the two the exchange counts it, its limit is not exceeded.
+Who waits, and in what order, is in ``waiting``; what managers share is in ``meters``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from cexnet.http.endpoint import Call
+from cexnet.http.endpoint import Call, Priority
+from cexnet.http.meters import Budget, HostMeters, LimitScope, LimitsView
 from cexnet.http.strategies import RateLimitStrategy, Reservation
-from cexnet_core.clock import monotonic_ns
+from cexnet.http.waiting import Buckets, Line, Waiter
 from cexnet_core.errors import (
     Banned,
     ConfigurationError,
@@ -25,187 +23,181 @@ from cexnet_core.errors import (
     RequestNotSent,
 )
 from cexnet_core.limit import Limit
-from cexnet_core.ratelimit import FixedWindow, LimitGroup, RollingWindow, TokenBucket
+
+__all__ = ["Budget", "LimitScope", "LimitsView", "ScopedLimiter"]
 
 # The longest ban that exchanges speak of is three days; a longer pause is a broken header.
 _LONGEST_PAUSE_S = 7 * 86_400.0
 _MOST_DIGITS = 15
 
 
-@dataclass(frozen=True, slots=True)
-class LimitScope:
-    """One row of an exchange's table of limits: ``limit`` units in ``window_s``.
+class _Route(Buckets):
+    """The buckets of one kind of call, with the scopes that they belong to.
 
-    ``per`` tells how many buckets the exchange keeps: one for all, one for each
-    endpoint or one for each symbol. A call is charged its weight or 1, by ``counts``.
-    ``used_header`` or ``remaining_header`` names the header that corrects our count.
-    ``guard_s`` widens a window by how much closer together requests may arrive than
-    they left. A rolling window is the strictest shape and right when unsure.
+    ``stated`` are those that the exchange states a count of in its headers.
     """
 
-    name: str
-    limit: int
-    window_s: float
-    shape: Literal["fixed", "rolling", "token"] = "rolling"
-    per: Literal["all", "endpoint", "symbol"] = "all"
-    counts: Literal["weight", "calls"] = "calls"
-    used_header: str = ""
-    remaining_header: str = ""
-    guard_s: float = 0.0
+    __slots__ = ("scopes", "stated")
 
-    def bucket(self) -> Limit:
-        """A fresh, full bucket of this shape."""
-        if self.shape == "fixed":
-            return FixedWindow(self.limit, self.window_s, guard_s=self.guard_s)
-        if self.shape == "rolling":
-            return RollingWindow(self.limit, self.window_s, guard_s=self.guard_s)
-        return TokenBucket(self.limit, self.limit / self.window_s)
-
-
-class _Route:
-    """The buckets that one kind of call passes, as a group that grants all or nothing."""
-
-    __slots__ = ("buckets", "group", "members", "scopes")
-
-    def __init__(self, scopes: tuple[LimitScope, ...], buckets: tuple[Limit, ...]) -> None:
+    def __init__(self, scopes: tuple[LimitScope, ...], buckets: Sequence[Limit]) -> None:
+        super().__init__(buckets)
         self.scopes = scopes
-        self.buckets = buckets
-        self.group = LimitGroup(buckets)
-        self.members = frozenset(map(id, buckets))
+        pairs = zip(scopes, buckets, strict=True)
+        self.stated = tuple(pair for pair in pairs if pair[0].used_header or pair[0].remaining_header)
 
 
-class _Granted(Reservation):
-    __slots__ = ("granted_ns", "route", "weights")
+class _Held(Reservation):
+    __slots__ = ("ended", "meters", "route", "weights")
 
-    def __init__(self, route: _Route, weights: tuple[int, ...]) -> None:
+    def __init__(self, meters: HostMeters, route: _Route, weights: tuple[int, ...]) -> None:
+        self.meters = meters
         self.route = route
         self.weights = weights
-        self.granted_ns = route.group.last_grant_ns
-
-
-class _Waiter:
-    """``granted`` resolves to the reservation, or fails when there will be none."""
-
-    __slots__ = ("deadline", "granted", "label", "order", "route", "weights")
-
-    def __init__(
-        self,
-        order: int,
-        label: str,
-        route: _Route,
-        weights: tuple[int, ...],
-        deadline: float,
-        granted: asyncio.Future[_Granted],
-    ) -> None:
-        self.order = order
-        self.label = label
-        self.route = route
-        self.weights = weights
-        self.deadline = deadline
-        self.granted = granted
-
-    def fail(self, error: Exception) -> None:
-        if not self.granted.done():
-            self.granted.set_exception(error)
-
-
-# Waiters of one lane and one route share a queue: strict FIFO inside it.
-_QueueKey = tuple[int, _Route]
+        self.ended = False
 
 
 class ScopedLimiter(RateLimitStrategy):
-    """The limits of one account at one exchange, from one address.
+    """The limits of one account at one exchange, on one event loop.
 
-    ``throttle_s`` and ``ban_s`` are used when a 429 or a ban names no time;
-    ``code_scopes`` says which scopes an exchange code is about, where it is not all
-    that the call was charged to. Raises ConfigurationError for a table that names a
-    scope twice.
+    ``account`` names whom the exchange counts by account: limiters of one host and one
+    account share those buckets; without a name they are this limiter's own. ``throttle_s``
+    and ``ban_s`` are used when a 429 or a ban names no time; ``code_scopes`` says which
+    scopes an exchange code is about, where it is not all that the call was charged to.
+    Until ``share()`` nothing is shared with anybody. Raises ConfigurationError for a table
+    that names a scope twice.
     """
 
     def __init__(
         self,
         scopes: Sequence[LimitScope],
         *,
+        account: str = "",
         throttle_s: float = 1.0,
         ban_s: float = 120.0,
         code_scopes: Mapping[str, tuple[str, ...]] | None = None,
+        meters: HostMeters | None = None,
     ) -> None:
         self._scopes = {scope.name: scope for scope in scopes}
         if len(self._scopes) != len(scopes):
             raise ConfigurationError("two rate limit scopes have the same name: rename one")
+        self._account = account or f"limiter {id(self)}"
         self._throttle_s = throttle_s
         self._ban_s = ban_s
         self._code_scopes = dict(code_scopes or {})
-        self._buckets: dict[tuple[str, str], Limit] = {}
+        self._meters = meters if meters is not None else HostMeters()
+        self._buckets: dict[tuple[LimitScope, str], Limit] = {}
         self._routes: dict[tuple[tuple[str, ...], str, str], _Route] = {}
-        self._queues: dict[_QueueKey, dict[_Waiter, None]] = {}
-        self._order = itertools.count()
-        self._timer: asyncio.TimerHandle | None = None
-        self._banned_until_ns = 0
+        # What a call passes and is charged; a table has few different weights.
+        self._charges: dict[tuple[tuple[str, ...], str, str, int], tuple[_Route, tuple[int, ...]]] = {}
+        self._here: tuple[asyncio.AbstractEventLoop, Line] | None = None
+        self._lines: set[Line] = set()
         self._closed = False
+
+    def share(self, meters: HostMeters) -> None:
+        """See RateLimitStrategy. Raises ConfigurationError once a request has passed."""
+        if meters is self._meters:
+            return
+        if self._routes:
+            raise ConfigurationError(
+                "this limiter already counts for another host: give each RestManager its own"
+            )
+        self._meters = meters
 
     @property
     def waiting(self) -> int:
         """How many requests wait for room now."""
-        return sum(map(len, self._queues.values()))
+        return sum(sum(line.count(self).values()) for line in list(self._lines))
 
     @property
     def remaining(self) -> dict[str, int]:
         """What is left now in every bucket in use, by ``scope`` or ``scope:part``."""
         return {
-            f"{scope}:{part}" if part else scope: bucket.remaining
+            f"{scope.name}:{part}" if part else scope.name: bucket.remaining
             for (scope, part), bucket in self._buckets.items()
         }
 
     @property
     def banned_for_s(self) -> float:
         """Seconds until a ban ends, 0 when there is none."""
-        return max(0, self._banned_until_ns - monotonic_ns()) / 1e9
+        return self._meters.banned_ns / 1e9
+
+    def view(self) -> LimitsView:
+        """See RateLimitStrategy."""
+        waiting: dict[Priority, int] = {}
+        for line in self._lines:
+            for lane, count in line.count(self).items():
+                waiting[Priority(lane)] = waiting.get(Priority(lane), 0) + count
+        return LimitsView(
+            budgets=tuple(
+                Budget(scope, part, bucket.remaining, bucket.held, bucket.blocked_ns / 1e9)
+                for (scope, part), bucket in self._buckets.items()
+            ),
+            waiting=waiting,
+            banned_for_s=self.banned_for_s,
+        )
 
     async def acquire(self, call: Call[Any], deadline: float) -> Reservation:
         """See RateLimitStrategy."""
         if self._closed:
-            raise self._closed_error(call.endpoint.label)
+            raise _closed(call.endpoint.label)
         route, weights = self._route(call)
-        if not self._queues and not self._take(route, weights):
-            return _Granted(route, weights)
         loop = asyncio.get_running_loop()
-        waiter = _Waiter(
-            next(self._order),
-            call.endpoint.label,
-            route,
-            weights,
-            deadline,
-            loop.create_future(),
-        )
-        key = (int(call.priority), route)
-        self._queues.setdefault(key, {})[waiter] = None
-        self._serve()
-        granted = waiter.granted
+        if self._here is None or self._here[0] is not loop:
+            self._here = (loop, self._meters.line(loop))
+        line = self._here[1]
+        if line or self._meters.hold(route, weights):
+            await self._wait(line, call, route, weights, deadline)
+        return _Held(self._meters, route, weights)
+
+    async def _wait(
+        self, line: Line, call: Call[Any], route: _Route, weights: tuple[int, ...], deadline: float
+    ) -> None:
+        """Stand in line until room is held."""
+        label = call.endpoint.label
+
+        def too_late(when: str) -> DeadlineExceeded:
+            return DeadlineExceeded(
+                f"{label}: the rate limits leave no room before the request's deadline ({when});"
+                " nothing was sent. Send less, or allow a longer deadline",
+                outcome="not_sent",
+                endpoint=label,
+            )
+
+        self._lines.add(line)
+        waiter = line.join(self, int(call.priority), route, weights, deadline, label, too_late)
+        admitted = waiter.admitted
         try:
             async with asyncio.timeout_at(deadline):
-                return await granted
+                await admitted
         except BaseException as error:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
-                # Room was given to us, and we were cancelled before we could use it.
-                self.give_back(granted.result())
+            if admitted.done() and not admitted.cancelled() and admitted.exception() is None:
+                # Room was held for us, and we were cancelled before we could use it.
+                route.group.release(weights)
+                self._meters.wake()
             else:
-                self._forget(key, waiter)
+                line.leave(waiter)
             if isinstance(error, TimeoutError):
-                raise self._too_late(waiter.label, "none in time") from None
+                raise too_late("none in time") from None
             raise
 
     def give_back(self, reservation: Reservation) -> None:
         """See RateLimitStrategy."""
-        if isinstance(reservation, _Granted):
-            reservation.route.group.give_back(reservation.weights, reservation.granted_ns)
-            if self._queues:
-                self._serve()
+        if isinstance(reservation, _Held) and not reservation.ended:
+            reservation.ended = True
+            reservation.route.group.release(reservation.weights)
+            reservation.meters.wake()
+
+    def settle(self, reservation: Reservation) -> None:
+        """See RateLimitStrategy."""
+        if isinstance(reservation, _Held) and not reservation.ended:
+            reservation.ended = True
+            reservation.route.group.settle(reservation.weights)
+            reservation.meters.wake()
 
     def observe(self, call: Call[Any], headers: Mapping[str, str]) -> None:
         """See RateLimitStrategy. A header that is not a number is not a correction."""
         route, _ = self._route(call)
-        for scope, bucket in zip(route.scopes, route.buckets, strict=True):
+        for scope, bucket in route.stated:
             used = _count(headers.get(scope.used_header, "")) if scope.used_header else None
             if used is None and scope.remaining_header:
                 remaining = _count(headers.get(scope.remaining_header, ""))
@@ -214,47 +206,52 @@ class ScopedLimiter(RateLimitStrategy):
                 bucket.observe_used(used)
 
     def block(self, call: Call[Any], error: RequestError) -> None:
-        """See RateLimitStrategy. A ban holds everything, a throttle the call's scopes."""
-        if isinstance(error, Banned):
-            pause_s = self._ban_s if error.retry_after_s is None else error.retry_after_s
-            pause_s = min(pause_s, _LONGEST_PAUSE_S)
-            until_ns = monotonic_ns() + round(pause_s * 1e9)
-            self._banned_until_ns = max(self._banned_until_ns, until_ns)
+        """See RateLimitStrategy. A ban holds the whole host, a throttle the call's scopes."""
+        banned = isinstance(error, Banned)
+        pause_s = (
+            (self._ban_s if banned else self._throttle_s)
+            if error.retry_after_s is None
+            else (error.retry_after_s)
+        )
+        pause_ns = round(min(pause_s, _LONGEST_PAUSE_S) * 1e9)
+        if banned:
+            self._meters.ban(pause_ns)
         else:
-            pause_s = self._throttle_s if error.retry_after_s is None else error.retry_after_s
-            pause_s = min(pause_s, _LONGEST_PAUSE_S)
             named = self._code_scopes.get(error.exchange_code)
             route, _ = self._route(call)
-            for scope, bucket in zip(route.scopes, route.buckets, strict=True):
+            for scope, bucket in zip(route.scopes, route.all, strict=True):
                 if named is None or scope.name in named:
-                    bucket.block_for(round(pause_s * 1e9))
-        if self._queues:
-            self._serve()
+                    bucket.block_for(pause_ns)
+        self._meters.wake()
 
     def close(self) -> None:
         """See RateLimitStrategy."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        queues, self._queues = self._queues, {}
-        for queue in queues.values():
-            for waiter in queue:
-                waiter.fail(self._closed_error(waiter.label))
+        for line in self._lines:
+            line.dismiss(self, _dismissed)
+        self._lines.clear()
 
     def _route(self, call: Call[Any]) -> tuple[_Route, tuple[int, ...]]:
         """The buckets of ``call`` and what each is charged."""
+        endpoint = call.endpoint
+        key = (endpoint.scopes, endpoint.name, call.scope_key, call.weight)
+        charge = self._charges.get(key)
+        if charge is None:
+            charge = self._charges[key] = self._new_charge(call)
+        return charge
+
+    def _new_charge(self, call: Call[Any]) -> tuple[_Route, tuple[int, ...]]:
         endpoint = call.endpoint
         key = (endpoint.scopes, endpoint.name, call.scope_key)
         route = self._routes.get(key)
         if route is None:
             route = self._routes[key] = self._new_route(call)
         weights = []
-        for scope in route.scopes:
+        for scope, bucket in zip(route.scopes, route.all, strict=True):
             amount = call.weight if scope.counts == "weight" else 1
-            if amount > scope.limit:
+            if amount > bucket.limit:
                 raise ConfigurationError(
-                    f"{endpoint.label} weighs {amount}, more than the {scope.limit} that scope"
+                    f"{endpoint.label} weighs {amount}, more than the {bucket.limit} that scope"
                     f" {scope.name} ever allows: ask for less or correct the table of limits"
                 )
             weights.append(amount)
@@ -267,80 +264,23 @@ class ScopedLimiter(RateLimitStrategy):
             part = ""
             if scope.per != "all":
                 part = call.endpoint.name if scope.per == "endpoint" else call.scope_key
-            bucket = self._buckets.get((scope.name, part))
-            if bucket is None:
-                bucket = self._buckets[scope.name, part] = scope.bucket()
+            account = self._account if scope.by == "account" else ""
+            bucket = self._meters.bucket(scope, account, part)
+            self._buckets[scope, part] = bucket
             buckets.append(bucket)
-        return _Route(scopes, tuple(buckets))
+        return _Route(scopes, buckets)
 
-    def _take(self, route: _Route, weights: tuple[int, ...]) -> int:
-        """Take from every bucket or from none; the wait in ns, 0 when taken."""
-        if self._banned_until_ns and (left_ns := self._banned_until_ns - monotonic_ns()) > 0:
-            return left_ns
-        return route.group.try_acquire(weights)
 
-    def _forget(self, key: _QueueKey, waiter: _Waiter) -> None:
-        """Remove a waiter that will not be served; whoever stood behind it may go."""
-        queue = self._queues.get(key)
-        if queue is not None and waiter in queue:
-            self._drop(key, waiter)
-            if self._queues:
-                self._serve()
+def _closed(label: str) -> RequestNotSent:
+    return RequestNotSent(
+        f"{label}: the manager was closed while the request waited; nothing was sent",
+        outcome="not_sent",
+        endpoint=label,
+    )
 
-    def _drop(self, key: _QueueKey, waiter: _Waiter) -> None:
-        queue = self._queues[key]
-        del queue[waiter]
-        if not queue:
-            del self._queues[key]
 
-    def _serve(self) -> None:
-        """Serve the queues' heads by lane and age until each needs an empty bucket."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        loop = asyncio.get_running_loop()
-        soonest_ns = 0
-        held: set[int] = set()
-        # The order number is unique, so that the heap never compares two routes.
-        heads = [(key[0], next(iter(queue)).order, key) for key, queue in self._queues.items()]
-        heapq.heapify(heads)
-        while heads:
-            lane, _, key = heapq.heappop(heads)
-            waiter = next(iter(self._queues[key]))
-            route = waiter.route
-            if not waiter.granted.done():
-                if not held.isdisjoint(route.members):
-                    held.update(route.members)
-                    continue
-                wait_ns = self._take(route, waiter.weights)
-                if not wait_ns:
-                    waiter.granted.set_result(_Granted(route, waiter.weights))
-                elif loop.time() + wait_ns / 1e9 > waiter.deadline:
-                    waiter.fail(self._too_late(waiter.label, f"the next in {wait_ns / 1e9:.3f} s"))
-                else:
-                    soonest_ns = min(soonest_ns, wait_ns) if soonest_ns else wait_ns
-                    held.update(route.members)
-                    continue
-            self._drop(key, waiter)
-            if key in self._queues:
-                heapq.heappush(heads, (lane, next(iter(self._queues[key])).order, key))
-        if soonest_ns:
-            self._timer = loop.call_later(soonest_ns / 1e9, self._serve)
-
-    @staticmethod
-    def _too_late(label: str, when: str) -> DeadlineExceeded:
-        return DeadlineExceeded(
-            f"{label}: the rate limits leave no room before the request's deadline ({when});"
-            " nothing was sent. Send less, or allow a longer deadline"
-        )
-
-    @staticmethod
-    def _closed_error(label: str) -> RequestNotSent:
-        return RequestNotSent(
-            f"{label}: the manager was closed while the request waited; nothing was sent",
-            outcome="not_sent",
-            endpoint=label,
-        )
+def _dismissed(waiter: Waiter) -> RequestNotSent:
+    return _closed(waiter.label)
 
 
 def _count(text: str) -> int | None:

@@ -1,53 +1,65 @@
-"""RestManager: ``request -> limit -> sign -> send -> classify -> retry?``."""
+"""RestManager: what an engine holds of one exchange's REST interface."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Self, TypeVar
 
-import msgspec
-
-from cexnet.http.answers import OrderBook, Response, Timings
+from cexnet.http.answers import NeverArrived, OrderBook, Response
+from cexnet.http.any_request import AnyRequest
+from cexnet.http.breaker import BreakerPolicy
+from cexnet.http.breakers import BreakerListener, Breakers
+from cexnet.http.budget import RetryBudget, shared_budget
+from cexnet.http.clock_keeper import ClockKeeper
 from cexnet.http.clock_sync import ClockSync
-from cexnet.http.endpoint import Call, Params, Priority
-from cexnet.http.faults import TransportFault
-from cexnet.http.metrics import RestCounters, RestLatency
-from cexnet.http.query import pairs
-from cexnet.http.session import HttpSession, Try
-from cexnet.http.strategies import RestStrategySet
-from cexnet.types import Order, OrderRequest
-from cexnet_core.clock import now_ns, ticks_ns
-from cexnet_core.errors import (
-    CexnetError,
-    ClockSkewError,
-    ConfigurationError,
-    DeadlineExceeded,
-    RateLimited,
-    RequestError,
-    RequestNotSent,
+from cexnet.http.connector import ConnectionOptions
+from cexnet.http.endpoint import Call, Priority
+from cexnet.http.hedge import HedgePolicy, Hedger
+from cexnet.http.line import Line
+from cexnet.http.meters import METERS, LimitsView, MeterRegistry
+from cexnet.http.metrics import RestCounters, RestLatency, RestMetrics
+from cexnet.http.orders import Orders
+from cexnet.http.session import HttpSession
+from cexnet.http.strategies import (
+    AuthStrategy,
+    ExceptionHandlerStrategy,
+    RateLimitStrategy,
+    RequestStrategy,
+    RestStrategySet,
+    RetryStrategy,
 )
-
-_logger = logging.getLogger("cexnet.http")
+from cexnet.http.variant import Variants
+from cexnet.http.warmth import Warmth
+from cexnet.types import Order, OrderRequest
+from cexnet_core.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown
+from cexnet_core.latency import LatencyRecorder
+from cexnet_core.secret import Secret
 
 T = TypeVar("T")
 
 _CLOSE_TIMEOUT_S = 5.0
-_CLOCK_SAMPLES = 3
+_BREAKER = BreakerPolicy()
 
 
-class RestManager:
+class RestManager(AnyRequest):
     """REST requests to one exchange for one account, on one event loop.
 
     ``strategies`` is validated here (StrategyError); ``base_url`` is the exchange's
     origin without a path (ConfigurationError). ``deadline_s`` bounds each call as a
-    whole: waiting for the limiter, every try and the pauses between them.
+    whole: waiting for the limiter, every try and the pauses between them. ``meters`` are
+    the limits and bans that managers of one host share; by default all in this process. ``options``
+    has proxy, TLS and source address.
 
-    Use it as ``async with``, or call ``close()``. No task runs in the background.
+    ``breaker`` is the circuit breakers' policy; with ``None`` only a ban opens them.
+    ``on_breaker`` is told when one turns. ``retry_budget`` replaces the one that all managers
+    of this process share a host. ``hedging`` turns hedged reads on. ``clock_every_s`` has the
+    exchange's clock measured in the background, from the first call on; it is measured after
+    a skew error in any case.
+
+    Use it as ``async with``, or call ``close()``. Its only tasks are that measuring one and the
+    one of ``keep_warm()``.
     """
 
     def __init__(
@@ -59,19 +71,41 @@ class RestManager:
         deadline_s: float = 10.0,
         connections: int = 64,
         max_body_bytes: int = 16 * 1024 * 1024,
+        breaker: BreakerPolicy | None = _BREAKER,
+        on_breaker: BreakerListener | None = None,
+        retry_budget: RetryBudget | None = None,
+        hedging: HedgePolicy | None = None,
+        clock_every_s: float | None = None,
+        meters: MeterRegistry = METERS,
+        options: ConnectionOptions | None = None,
     ) -> None:
-        strategies.validate()
+        super().__init__()
+        self._variants = Variants(strategies)
         if deadline_s <= 0 or connections < 1 or max_body_bytes < 1:
             raise ConfigurationError("deadline_s, connections and max_body_bytes must all be above zero")
+        if clock_every_s is not None and clock_every_s <= 0:
+            raise ConfigurationError("clock_every_s must be above zero, or None for no background task")
         self.name = name
-        self.strategies = strategies
         self.clock = ClockSync()
-        self.latency = RestLatency()
-        self.counters = RestCounters()
         self._deadline_s = deadline_s
-        self._session = HttpSession(base_url, connections=connections, max_body_bytes=max_body_bytes)
-        self._decoders: dict[Any, Callable[[bytes], Any]] = {}
-        self._resync = asyncio.Lock()
+        self._session = HttpSession(
+            base_url, connections=connections, max_body_bytes=max_body_bytes, options=options
+        )
+        self._variants.share(meters.of(self._session.host, self._session.way))
+        known_as = name or self._session.origin
+        self._keeper = ClockKeeper(
+            self.clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
+        )
+        self._line = Line(
+            self._variants.current,
+            self._session,
+            self._keeper,
+            Breakers(breaker, known_as, on_breaker),
+            retry_budget if retry_budget is not None else shared_budget(self._session.origin),
+            Hedger(hedging) if hedging is not None else None,
+        )
+        self._orders = Orders(self._line)
+        self._warmth: Warmth | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,12 +126,88 @@ class RestManager:
         """The connection pool, for its counts of sockets and requests."""
         return self._session
 
+    @property
+    def strategies(self) -> RestStrategySet:
+        """The strategy set that the next try will use."""
+        return self._line.variant.strategies
+
+    @property
+    def counters(self) -> RestCounters:
+        """Live counts of the variant in use; ``metrics()`` has all of them."""
+        return self._line.variant.counters
+
+    @property
+    def latency(self) -> RestLatency:
+        """Live histograms of the variant in use."""
+        return self._line.variant.latency
+
+    def swap(
+        self,
+        name: str = "",
+        *,
+        request: RequestStrategy | None = None,
+        auth: AuthStrategy | None = None,
+        limits: RateLimitStrategy | None = None,
+        retry: RetryStrategy | None = None,
+        exceptions: ExceptionHandlerStrategy | None = None,
+    ) -> None:
+        """Exchange the strategies that are given, all at once, from the next try on.
+
+        A try that is under way, or waits in the limiter, ends under the set that it began
+        with. ``metrics().variants`` keeps what is measured under each ``name`` apart; a name
+        that was used before goes on where it stopped, left empty it is a number. Limits of
+        another table count from now on only. Raises StrategyError and changes
+        nothing when the new set cannot be used.
+        """
+        given = {
+            "request": request,
+            "auth": auth,
+            "limits": limits,
+            "retry": retry,
+            "exceptions": exceptions,
+        }
+        changed = {slot: strategy for slot, strategy in given.items() if strategy is not None}
+        self._line.variant = self._variants.swap(name, changed)
+
+    def metrics(self) -> RestMetrics:
+        """A snapshot of everything that was counted. Not for the hot path."""
+        line = self._line
+        variants = self._variants.metrics()
+        return RestMetrics(
+            name=self.name,
+            requests=sum(variant.requests for variant in variants),
+            errors=sum(variant.errors for variant in variants),
+            tries=sum(variant.tries for variant in variants),
+            retries=sum(variant.retries for variant in variants),
+            placing=self._orders.placing,
+            unsettled=self._orders.unsettled,
+            pool=self._session.usage,
+            variants=variants,
+            breakers=line.breakers.metrics(),
+            breaker_listener_errors=line.breakers.listener_errors,
+            retry_budget=line.budget.metrics(),
+            hedges=line.hedger.metrics() if line.hedger is not None else None,
+            clock=self._keeper.metrics(),
+        )
+
+    def stages(self) -> dict[str, LatencyRecorder]:
+        """A copy of the histograms of all variants together, by stage, for an exporter."""
+        total = self._variants.latency()
+        return {stage: getattr(total, stage) for stage in total.STAGES}
+
+    def limits(self) -> LimitsView:
+        """What is left of every limit in use, who waits for room, and the ban."""
+        return self.strategies.limits.view()
+
     async def close(self) -> None:
-        """Fail what waits, close every connection. Idempotent.
+        """Fail what waits, end the clock's task, close every connection. Idempotent.
 
         Raises DeadlineExceeded when connections do not close within 5 s.
         """
-        self.strategies.limits.close()
+        self._variants.close()
+        await self._keeper.close()
+        if self._warmth is not None:
+            await self._warmth.close()
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._session.close()
@@ -115,9 +225,24 @@ class RestManager:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(connections):
-                    group.create_task(self.ping())
+                    group.create_task(self._ping_quietly())
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
+
+    async def keep_warm(self, connections: int, *, every_s: float = 20.0) -> None:
+        """Open ``connections`` and keep as many from going idle, by pings every ``every_s``.
+
+        The pings have the lowest priority and weigh on the exchange's limits. Lasts until
+        ``close()``, or until called again; with 0 connections it ends. Raises
+        ConfigurationError for a number below 0 or a period that is not above 0.
+        """
+        if connections < 0:
+            raise ConfigurationError(f"connections={connections}: must be at least 0")
+        if self._warmth is not None:
+            await self._warmth.close()
+            self._warmth = None
+        if connections:
+            self._warmth = Warmth(partial(self.prewarm, connections), every_s)
 
     # --- typed requests ---
 
@@ -125,9 +250,19 @@ class RestManager:
         """Prove the way to the exchange and back."""
         await self.call(self.strategies.request.ping())
 
+    async def _ping_quietly(self) -> None:
+        call = self.strategies.request.ping()
+        call.priority = Priority.BACKGROUND
+        await self.call(call)
+
     async def server_time_ms(self) -> int:
         """The exchange's clock, epoch milliseconds."""
         return (await self.call(self.strategies.request.server_time())).data // 1_000_000
+
+    async def sync_clock(self, *, deadline_s: float | None = None) -> None:
+        """Measure the offset of the exchange's clock anew, from a few round trips."""
+        deadline_s = self._deadline_s if deadline_s is None else deadline_s
+        await self._keeper.resync(self._keeper.generation, deadline_s)
 
     async def depth(self, symbol: str, limit: int = 100, *, deadline_s: float | None = None) -> OrderBook:
         """The order book of ``symbol``, at least ``limit`` levels a side where offered."""
@@ -138,13 +273,13 @@ class RestManager:
         """Place ``order`` once.
 
         Raises the ExchangeError that the refusal stands for, RequestNotSent or
-        DeadlineExceeded when surely nothing was sent, and OutcomeUnknown with its
-        ``client_order_id`` when the order may have been placed. A caller who cancels
-        this coroutine should give the order an id of its own, to query it by.
+        DeadlineExceeded when surely nothing was sent, OrderCancelled when ``cancel_order``
+        took it back before, and OutcomeUnknown when the order may have been placed: give
+        that to ``resolve_unknown``. An id that is refused as a duplicate, though we minted it or
+        after an unknown outcome, was accepted: the order is looked up and returned.
+        A caller who cancels this coroutine should give the order an id of its own.
         """
-        intent = self.strategies.request.place_order(order)
-        own = replace(intent, parse=partial(_own_order, intent.parse, intent.client_order_id))
-        return (await self.call(own, deadline_s=deadline_s)).data
+        return await self._orders.place(order, self._deadline(deadline_s))
 
     async def cancel_order(
         self,
@@ -154,10 +289,12 @@ class RestManager:
         client_order_id: str = "",
         deadline_s: float | None = None,
     ) -> Order:
-        """Cancel by either id. Raises OutcomeUnknown when the cancel may have happened."""
-        _one_id(order_id, client_order_id)
-        intent = self.strategies.request.cancel_order(symbol, order_id, client_order_id)
-        return (await self.call(intent, deadline_s=deadline_s)).data
+        """Cancel by either id. Raises OutcomeUnknown when the cancel may have happened.
+
+        By client order id, an order of this manager that still waits to be sent is taken
+        back without asking the exchange; its ``place_order`` raises OrderCancelled.
+        """
+        return await self._orders.cancel(symbol, order_id, client_order_id, self._deadline(deadline_s))
 
     async def query_order(
         self,
@@ -168,245 +305,56 @@ class RestManager:
         deadline_s: float | None = None,
     ) -> Order:
         """Look an order up by either id; raises OrderNotFound."""
-        _one_id(order_id, client_order_id)
-        intent = self.strategies.request.query_order(symbol, order_id, client_order_id)
-        return (await self.call(intent, deadline_s=deadline_s)).data
+        return await self._orders.query(symbol, order_id, client_order_id, self._deadline(deadline_s))
 
-    # --- any request ---
+    # --- listen keys of private streams ---
 
-    @overload
-    async def request(
+    async def create_listen_key(self, *, deadline_s: float | None = None) -> Secret:
+        """A new listen key. Raises ConfigurationError where the exchange has none."""
+        return (await self.call(self.strategies.request.create_listen_key(), deadline_s=deadline_s)).data
+
+    async def keep_listen_key(self, key: Secret, *, deadline_s: float | None = None) -> None:
+        """Keep a listen key alive for another full term; raises ExchangeError when it ended."""
+        await self.call(self.strategies.request.keep_listen_key(key), deadline_s=deadline_s)
+
+    async def close_listen_key(self, key: Secret, *, deadline_s: float | None = None) -> None:
+        """End a listen key; raises ExchangeError when there is none such."""
+        await self.call(self.strategies.request.close_listen_key(key), deadline_s=deadline_s)
+
+    async def resolve_unknown(
         self,
-        method: str,
-        path: str,
+        error: OutcomeUnknown,
         *,
-        type: type[T],
-        params: Params = ...,
-        body: Any = ...,
-        weight: int | None = ...,
-        priority: Priority | None = ...,
-        deadline_s: float | None = ...,
-        idempotent: bool | None = ...,
-        client_order_id: str = ...,
-    ) -> Response[T]: ...
-
-    @overload
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        type: None = ...,
-        params: Params = ...,
-        body: Any = ...,
-        weight: int | None = ...,
-        priority: Priority | None = ...,
-        deadline_s: float | None = ...,
-        idempotent: bool | None = ...,
-        client_order_id: str = ...,
-    ) -> Response[Any]: ...
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params = (),
-        body: Any = None,
-        weight: int | None = None,
-        priority: Priority | None = None,
+        symbol: str = "",
         deadline_s: float | None = None,
-        idempotent: bool | None = None,
-        client_order_id: str = "",
-        type: type[Any] | None = None,
-    ) -> Response[Any]:
-        """Send any request of this exchange; ``path`` starts with a slash, without query.
+        settle_s: float | None = None,
+    ) -> Order | NeverArrived:
+        """What became of the order that ``error`` is about: the order, or NeverArrived.
 
-        What is left out comes from the exchange's table; a path that is not in it is
-        unsigned, weighs 1 and is idempotent when its method is GET. ``body`` is sent
-        as JSON, or as it stands when it is bytes. ``type`` is what msgspec decodes the
-        answer into. Raises the RequestError tree and DeadlineExceeded.
+        The order is queried by its client order id. That it does not exist is believed
+        ``settle_s`` after we began to ask: by default when the exchange would refuse the
+        request for its age, plus 1 s. ``symbol`` is needed for errors of ``request()``. After
+        an unknown cancel, the order's status tells; to cancel again does no harm.
+        ``deadline_s`` is ``settle_s`` and the manager's own on top unless given. Raises
+        OutcomeUnknown when it passes, or when queries fail for good: ask again then.
         """
-        endpoint = self.strategies.request.endpoint(method.upper(), path)
-        payload = b""
-        if weight is None:
-            weight = endpoint.weigh(dict(pairs(params))) if endpoint.weigh else endpoint.weight
-        if body is not None:
-            payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return await self.call(
-            Call(
-                endpoint=endpoint,
-                path=path,
-                parse=self._decoder(type),
-                params=params,
-                body=payload,
-                weight=weight,
-                client_order_id=client_order_id,
-                idempotent=endpoint.idempotent if idempotent is None else idempotent,
-                priority=endpoint.priority if priority is None else priority,
-            ),
-            deadline_s=deadline_s,
-        )
-
-    async def get(self, path: str, **options: Any) -> Response[Any]:
-        """``request("GET", ...)``."""
-        return await self.request("GET", path, **options)
-
-    async def post(self, path: str, **options: Any) -> Response[Any]:
-        """``request("POST", ...)``."""
-        return await self.request("POST", path, **options)
-
-    async def put(self, path: str, **options: Any) -> Response[Any]:
-        """``request("PUT", ...)``."""
-        return await self.request("PUT", path, **options)
-
-    async def delete(self, path: str, **options: Any) -> Response[Any]:
-        """``request("DELETE", ...)``."""
-        return await self.request("DELETE", path, **options)
-
-    # --- the line ---
+        settle_s = self._orders.settle_s() if settle_s is None else settle_s
+        deadline_s = settle_s + self._deadline_s if deadline_s is None else deadline_s
+        return await self._orders.resolve(symbol or error.symbol, error.client_order_id, settle_s, deadline_s)
 
     async def call(self, call: Call[T], *, deadline_s: float | None = None) -> Response[T]:
-        """Carry ``call`` through the line until it succeeds or must not be tried again."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + (self._deadline_s if deadline_s is None else deadline_s)
-        started_ns = ticks_ns()
-        self.counters.requests += 1
-        tries = 0
-        resynced = False
-        while True:
-            tries += 1
-            generation = self.clock.generation
-            try:
-                return await self._try(call, deadline, started_ns, tries)
-            except ClockSkewError as error:
-                failure: CexnetError = error
-                # The time endpoint is unsigned: its own refusal cannot ask for a resync in turn.
-                if call.endpoint.signed and not resynced:
-                    resynced = True
-                    try:
-                        await self._sync_clock(generation, deadline - loop.time())
-                    except RequestError as trouble:
-                        self.counters.errors += 1
-                        raise error from trouble
-                    continue
-            except CexnetError as error:
-                failure = error
-            pause_s = self.strategies.retry.pause_s(call, failure, tries, deadline - loop.time())
-            if pause_s is None:
-                self.counters.errors += 1
-                raise failure
-            await asyncio.sleep(pause_s)
+        """Carry ``call``, made by the request strategy, through the line.
 
-    async def _try(self, call: Call[T], deadline: float, started_ns: int, tries: int) -> Response[T]:
-        """One passage: limit, sign, send, classify. Raises what the try stands for."""
-        limits, errors = self.strategies.limits, self.strategies.exceptions
-        if self._session.closed:
-            raise _closed(call)
-        self.counters.tries += 1
-        limit_ns = ticks_ns()
-        reservation = await limits.acquire(call, deadline)
-        attempt = Try()
-        try:
-            sign_ns = ticks_ns()
-            wire = self.strategies.auth.sign(call, self.clock.now_ns())
-            signed_ns = ticks_ns()
-            answer = await self._session.send(wire, deadline, attempt)
-        except TransportFault as fault:
-            raise errors.fault(call, fault) from None
-        finally:
-            if not attempt.sent_ns:
-                limits.give_back(reservation)
-        # From here on the exchange has answered: nothing of ours may hide what it said.
-        _guarded(limits.observe, call, answer.headers)
-        try:
-            refusal = errors.refusal(call, answer)
-        except Exception as error:
-            raise errors.unreadable(call, answer, str(error)) from error
-        if refusal is not None:
-            if isinstance(refusal, RateLimited):
-                _guarded(limits.block, call, refusal)
-            raise refusal
-        try:
-            data = call.parse(answer.body)
-        except Exception as error:
-            raise errors.unreadable(call, answer, str(error)) from error
-        timings = Timings(
-            limit_wait_ns=sign_ns - limit_ns,
-            sign_ns=signed_ns - sign_ns,
-            pool_wait_ns=answer.sent_ns - answer.started_ns,
-            first_byte_ns=answer.first_byte_ns - answer.sent_ns,
-            total_ns=ticks_ns() - started_ns,
-        )
-        self.latency.record(timings)
-        return Response(data, answer.status, answer.headers, timings, tries)
+        The way to the headers and timings of a typed request:
+        ``rest.call(rest.strategies.request.depth("BTCUSDT", 100))``.
+        """
+        return await self._line.run(call, self._deadline(deadline_s))
 
-    # --- clock ---
+    def _deadline(self, deadline_s: float | None) -> float:
+        """The end of a call that begins now, in the loop's time."""
+        return asyncio.get_running_loop().time() + (self._deadline_s if deadline_s is None else deadline_s)
 
-    async def sync_clock(self, *, deadline_s: float | None = None) -> None:
-        """Measure the offset of the exchange's clock anew, from a few round trips."""
-        deadline_s = self._deadline_s if deadline_s is None else deadline_s
-        await self._sync_clock(self.clock.generation, deadline_s)
-
-    async def _sync_clock(self, generation: int, deadline_s: float) -> None:
-        """Resynchronise unless somebody did since ``generation`` was read."""
-        deadline = asyncio.get_running_loop().time() + deadline_s
-        try:
-            async with asyncio.timeout_at(deadline), self._resync:
-                if self.clock.generation == generation:
-                    await self._measure_clock(deadline)
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"{self!r}: the exchange's clock could not be measured before the deadline;"
-                " the request was refused for its timestamp and not sent again"
-            ) from None
-
-    async def _measure_clock(self, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        self.counters.clock_syncs += 1
-        self.clock.restart()
-        for _ in range(_CLOCK_SAMPLES):
-            intent = self.strategies.request.server_time()
-            response = await self.call(intent, deadline_s=deadline - loop.time())
-            self.clock.add(
-                received_ns=now_ns(),
-                round_trip_ns=response.timings.first_byte_ns,
-                server_ns=response.data,
-            )
-
-    def _decoder(self, type: type[Any] | None) -> Callable[[bytes], Any]:
-        """One msgspec decoder a type, made once."""
-        if type not in self._decoders:
-            decoder = msgspec.json.Decoder(Any if type is None else type)
-            self._decoders[type] = decoder.decode
-        return self._decoders[type]
-
-
-def _guarded(act: Callable[..., None], *arguments: Any) -> None:
-    """Run a limiter's bookkeeping; a failure of it is logged, for the answer matters more."""
-    try:
-        act(*arguments)
-    except Exception:
-        _logger.exception("%r failed; limits may be off until the next answer", act)
-
-
-def _own_order(parse: Callable[[bytes], Order], client_order_id: str, body: bytes) -> Order:
-    """The placed order. Raises ValueError when the answer is about another one."""
-    order = parse(body)
-    if order.client_order_id and order.client_order_id != client_order_id:
-        raise ValueError(f"the answer is about order {order.client_order_id!r}, not ours")
-    return order
-
-
-def _one_id(order_id: str, client_order_id: str) -> None:
-    if bool(order_id) == bool(client_order_id):
-        raise ConfigurationError("give order_id or client_order_id, one of the two")
-
-
-def _closed(call: Call[Any]) -> RequestNotSent:
-    return RequestNotSent(
-        f"{call.endpoint.label}: the RestManager is closed; nothing was sent",
-        outcome="not_sent",
-        endpoint=call.endpoint.label,
-        client_order_id=call.client_order_id,
-    )
+    async def _ask_time(self, lane: Priority, deadline_s: float) -> Response[int]:
+        call = self.strategies.request.server_time()
+        call.priority = lane
+        return await self.call(call, deadline_s=deadline_s)

@@ -1,17 +1,24 @@
-"""What a RestManager measures of itself: histograms by stage and counts by ending."""
+"""What a RestManager measures of itself: by stage, by ending, and apart for each variant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cexnet.http.answers import Timings
+from cexnet.http.breakers import BreakerMetrics
+from cexnet.http.budget import BudgetMetrics
+from cexnet.http.clock_sync import ClockMetrics
+from cexnet.http.hedge import HedgeMetrics
+from cexnet.http.session import PoolUsage
 from cexnet_core.latency import LatencyRecorder
+from cexnet_core.summary import LatencySummary
 
 
 class RestLatency:
     """One histogram a stage, in nanoseconds, of successful calls."""
 
-    __slots__ = ("first_byte", "limit_wait", "pool_wait", "sign", "total")
+    STAGES = ("limit_wait", "sign", "pool_wait", "first_byte", "total")
+    __slots__ = STAGES
 
     def __init__(self, capacity: int = 4096) -> None:
         self.limit_wait = LatencyRecorder(capacity)
@@ -19,6 +26,11 @@ class RestLatency:
         self.pool_wait = LatencyRecorder(capacity)
         self.first_byte = LatencyRecorder(capacity)
         self.total = LatencyRecorder(capacity)
+
+    def merge(self, other: RestLatency) -> None:
+        """Add what ``other`` holds to ours."""
+        for stage in self.STAGES:
+            getattr(self, stage).merge(getattr(other, stage))
 
     def record(self, timings: Timings) -> None:
         """Add the stages of one successful call."""
@@ -31,14 +43,73 @@ class RestLatency:
 
 @dataclass(slots=True)
 class RestCounters:
-    """Calls that were made, how they ended, and the extra work they took."""
+    """Calls that were made, how they ended, and the extra work they took.
+
+    ``tries`` are passages of the line, ``retries`` those that followed a failed one.
+    """
 
     requests: int = 0
     errors: int = 0
     tries: int = 0
-    clock_syncs: int = 0
+    retries: int = 0
 
-    @property
-    def retries(self) -> int:
-        """Tries beyond each request's first."""
-        return self.tries - self.requests
+
+@dataclass(frozen=True, slots=True)
+class RestVariantMetrics:
+    """What was measured under one strategy set; there are several after ``swap()``.
+
+    A call is counted where it began, its tries, retries and end where they happened. The
+    latencies are those of successful calls, by stage.
+    """
+
+    name: str
+    requests: int
+    errors: int
+    tries: int
+    retries: int
+    limit_wait: LatencySummary
+    sign: LatencySummary
+    pool_wait: LatencySummary
+    first_byte: LatencySummary
+    total: LatencySummary
+
+    @classmethod
+    def of(cls, name: str, counters: RestCounters, latency: RestLatency) -> RestVariantMetrics:
+        """A snapshot."""
+        return cls(
+            name,
+            counters.requests,
+            counters.errors,
+            counters.tries,
+            counters.retries,
+            LatencySummary.of(latency.limit_wait),
+            LatencySummary.of(latency.sign),
+            LatencySummary.of(latency.pool_wait),
+            LatencySummary.of(latency.first_byte),
+            LatencySummary.of(latency.total),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestMetrics:
+    """Everything a RestManager has counted since it was made.
+
+    ``requests`` to ``retries`` are totals over ``variants``. ``placing`` orders are on their
+    way now, ``unsettled`` ones have an unknown outcome. ``retry_budget`` is shared with the
+    other managers of the host. ``hedges`` is ``None`` when reads are not hedged.
+    """
+
+    name: str
+    requests: int
+    errors: int
+    tries: int
+    retries: int
+    placing: int
+    unsettled: int
+    pool: PoolUsage
+    variants: tuple[RestVariantMetrics, ...]
+    breakers: tuple[BreakerMetrics, ...]
+    breaker_listener_errors: int
+    retry_budget: BudgetMetrics
+    hedges: HedgeMetrics | None
+    clock: ClockMetrics

@@ -11,11 +11,19 @@ from cexnet.http.strategies import RetryStrategy
 from cexnet_core.errors import Banned, CexnetError, ConfigurationError, RequestError
 
 
+def may_repeat(call: Call[Any], error: CexnetError) -> bool:
+    """Whether sending ``call`` again can do no harm, whatever anyone would like.
+
+    A request that is not idempotent may be repeated only when surely none of it was sent.
+    The line asks this before it asks a RetryStrategy, so that no strategy can double an order.
+    """
+    return call.idempotent or (isinstance(error, RequestError) and error.outcome == "not_sent")
+
+
 class FullJitterRetry(RetryStrategy):
     """At most ``tries`` tries, the n-th pause uniform in 0 .. ``base_s`` * 2**(n-1), capped.
 
-    A request that is not idempotent is sent again only when its outcome is
-    ``not_sent``. ``uniform`` draws from a closed interval; tests replace it.
+    ``uniform`` draws from a closed interval; tests replace it.
     """
 
     def __init__(
@@ -40,9 +48,7 @@ class FullJitterRetry(RetryStrategy):
         """See RetryStrategy."""
         if not isinstance(error, RequestError) or not error.retryable or tries >= self.tries:
             return None
-        if not call.idempotent and error.outcome != "not_sent":
-            return None
-        if isinstance(error, Banned):
+        if isinstance(error, Banned) or not may_repeat(call, error):
             return None
         pause = self._uniform(0.0, min(self.cap_s, self.base_s * 2 ** (tries - 1)))
         if error.retry_after_s is not None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import FunctionType
 from typing import Any
 
 from cexnet.http.answers import Answer, OrderBook
 from cexnet.http.endpoint import Call, Endpoint, Params, Priority, WireRequest
 from cexnet.http.faults import TransportFault
+from cexnet.http.meters import HostMeters, LimitsView
 from cexnet.types import Order, OrderRequest
 from cexnet_core.errors import CexnetError, RequestError, StrategyError
+from cexnet_core.secret import Secret
 
 
 class RequestStrategy:
@@ -54,9 +57,27 @@ class RequestStrategy:
         """Look an order up by the exchange's id, or by ours when ``order_id`` is empty."""
         raise NotImplementedError
 
+    def create_listen_key(self) -> Call[Secret]:
+        """A new key for the URL of a private stream."""
+        raise NotImplementedError
+
+    def keep_listen_key(self, key: Secret) -> Call[None]:
+        """Keep a listen key alive for another full term."""
+        raise NotImplementedError
+
+    def close_listen_key(self, key: Secret) -> Call[None]:
+        """End a listen key."""
+        raise NotImplementedError
+
 
 class AuthStrategy:
-    """Signs. Called once a try, after the limiter's wait, so timestamps are fresh."""
+    """Signs. Called once a try, after the limiter's wait, so timestamps are fresh.
+
+    ``validity_s`` is how long after its timestamp the exchange still accepts a request
+    that was signed here: an order that it has not seen by then will never arrive.
+    """
+
+    validity_s: float = 60.0
 
     def sign(self, call: Call[Any], now_ns: int) -> WireRequest:
         """The bytes to send for ``call`` at exchange time ``now_ns`` (epoch ns).
@@ -88,6 +109,22 @@ class RateLimitStrategy:
         """Return room that was taken for a request of which no byte was written."""
         raise NotImplementedError
 
+    def settle(self, reservation: Reservation) -> None:
+        """The request has been answered, or given up after its first byte: count it.
+
+        Every reservation is ended once, here or by ``give_back``; only then is its room
+        counted, so that it does not matter when the exchange did.
+        """
+        raise NotImplementedError
+
+    def share(self, meters: HostMeters) -> None:
+        """Count with all other managers of the same host. Called before the first request."""
+        raise NotImplementedError
+
+    def view(self) -> LimitsView:
+        """What is left in every bucket in use, who waits, and the ban, at this moment."""
+        raise NotImplementedError
+
     def observe(self, call: Call[Any], headers: Mapping[str, str]) -> None:
         """Correct our counts by what the exchange's headers say it has counted."""
         raise NotImplementedError
@@ -99,6 +136,11 @@ class RateLimitStrategy:
     def close(self) -> None:
         """Fail every waiter with RequestNotSent. Idempotent."""
         raise NotImplementedError
+
+    @property
+    def banned_for_s(self) -> float:
+        """Seconds until a ban ends, 0 when there is none that this strategy knows of."""
+        return 0.0
 
 
 class ExceptionHandlerStrategy:
@@ -124,7 +166,8 @@ class RetryStrategy:
         """Seconds to wait before the next try, or ``None`` to give the error up.
 
         ``tries`` counts those already made, ``remaining_s`` is the time to the
-        deadline. Must refuse whatever could execute an order twice.
+        deadline. Asked only about what is safe to repeat, and obeyed only while the
+        host's retry budget lasts.
         """
         raise NotImplementedError
 
@@ -159,7 +202,9 @@ class RestStrategySet:
                 wrong += [
                     f"{slot} ({type(value).__name__}) does not implement {name}()"
                     for name, inherited in vars(base).items()
-                    if not name.startswith("_") and getattr(type(value), name) is inherited
+                    if isinstance(inherited, FunctionType)  # the rest has a default
+                    and not name.startswith("_")
+                    and getattr(type(value), name) is inherited
                 ]
         if wrong:
             raise StrategyError("the REST strategy set cannot be used: " + "; ".join(wrong))

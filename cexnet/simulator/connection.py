@@ -106,6 +106,8 @@ class Connection(WSListener):
         """Queue one whole frame. The single outbound path: faults take hold here."""
         if self._closing or self.ended.is_set():
             return
+        if self._simulator.witness is not None and kind != CONTROL:
+            self._simulator.witness.sent(self, frame, kind)
         if self.tampering is not None:
             self.tampering.on_frame(frame, kind, topic)
         else:

@@ -1,21 +1,17 @@
-"""Capture files: one record a line, as cryptofeed writes them.
-
-``T: MSG`` is a message received at Unix second T; lines that start with a URL are what
-the recorder did, except ``https://URL -> T: BODY``, a REST answer. Nothing is rewritten.
-"""
+"""Playback of text captures. Nothing is rewritten."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from cexnet.recording.capture import read_answers, read_capture
 from cexnet_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,9 +20,6 @@ if TYPE_CHECKING:
 
 _BATCH = 64  # messages between two looks at the socket when flat out
 _SHORTEST_WAIT_S = 0.001  # closer messages go out together
-
-_RECEIVED = re.compile(r"(\d+\.?\d*): (.*)\Z", re.DOTALL)
-_ANSWERED = re.compile(r"(https?://\S+) -> \d+\.?\d*: (.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +40,18 @@ class Capture:
 
     def __init__(self, path: Path, is_control: Callable[[str], bool]) -> None:
         self.path = path
-        received = list(_received(path))
-        if not received:
-            raise ConfigurationError(
-                f"{path} holds no received message; expected lines like '1633998512.06: {{...}}'"
-            )
+        try:
+            received = [Recorded(at_s, text.decode()) for at_s, text in read_capture(path).messages]
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"cannot read the capture {path}: {error}") from error
         self.messages = [record for record in received if not is_control(record.message)]
         self.controls = len(received) - len(self.messages)
         self._snapshots: dict[str, list[Any]] = {}
-        for companion in _companions(path):
-            self._read_answers(companion)
+        for url, body in read_answers(path):
+            query = parse_qs(urlsplit(url).query)
+            for name in ("symbol", "currency_pair", "instId"):
+                if name in query:
+                    self._snapshots.setdefault(query[name][0], []).append(json.loads(body))
 
     def snapshot(self, symbol: str) -> Any | None:
         """The next recorded depth snapshot of ``symbol``; the last one again when used up."""
@@ -69,37 +64,6 @@ class Capture:
     def symbols(self) -> tuple[str, ...]:
         """Symbols with a recorded depth snapshot."""
         return tuple(self._snapshots)
-
-    def _read_answers(self, path: Path) -> None:
-        for line in _lines(path):
-            match = _ANSWERED.match(line)
-            if match is not None:
-                query = parse_qs(urlsplit(match[1]).query)
-                for name in ("symbol", "currency_pair", "instId"):
-                    if name in query:
-                        bodies = self._snapshots.setdefault(query[name][0], [])
-                        bodies.append(json.loads(match[2]))
-
-
-def _companions(path: Path) -> list[Path]:
-    stem, found, _ = path.name.partition(".ws.")
-    return sorted(path.parent.glob(f"{stem}.http.*")) if found else []
-
-
-def _received(path: Path) -> Iterator[Recorded]:
-    for line in _lines(path):
-        match = _RECEIVED.match(line)
-        if match is not None:
-            yield Recorded(float(match[1]), match[2])
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield line.rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read the capture {path}: {error}") from error
 
 
 async def play(

@@ -21,6 +21,7 @@ from cexnet.simulator.door import Door, port_in_use
 from cexnet.simulator.faults import Fault, FaultScript, parse_fault
 from cexnet.simulator.flow import Flow
 from cexnet.simulator.housekeeping import keep_house
+from cexnet.simulator.limits import WindowLimit
 from cexnet.simulator.market import Market
 from cexnet.simulator.pace import Pace
 from cexnet.simulator.personas import PERSONAS
@@ -28,6 +29,7 @@ from cexnet.simulator.playback import Capture, play
 from cexnet.simulator.stats import Stats
 from cexnet.simulator.symbols import make_spec
 from cexnet.simulator.topics import Topics
+from cexnet.simulator.witness import Witness
 from cexnet_core.errors import ConfigurationError
 
 DEFAULT_RATE_PER_S = 500.0
@@ -62,6 +64,7 @@ class Simulator:
                     exchanges that take such signatures (Binance). They count as well as HMAC.
     ``clock_s``     seconds since 1970 for what lives long (MEXC's listen keys).
     ``ping_interval_s``  overrides the exchange's own (tests).
+    ``limit_scale`` of the exchange's REST limits: 100.0 for a hundredfold, 0.1 for a tenth.
     ``faults``      what goes wrong, as :class:`Fault` or as text (:func:`parse_fault`).
     ``fault_seed``  of the faults that strike with a probability.
 
@@ -86,6 +89,7 @@ class Simulator:
         public_key: str | bytes | None = None,
         clock_s: Callable[[], float] = time.time,
         ping_interval_s: float | None = None,
+        limit_scale: float = 1.0,
         faults: Iterable[Fault | str] = (),
         fault_seed: int = 1,
     ) -> None:
@@ -97,20 +101,23 @@ class Simulator:
                 f"rate_per_s {rate_per_s} and speed {speed}: give a rate of at least 0 messages a second "
                 "and a speed above 0 (None: flat out)"
             )
+        if limit_scale <= 0:
+            raise ConfigurationError(f"limit_scale {limit_scale}: give a factor above 0")
         for name, number in (("port", port), ("rest_port", rest_port or 0)):
             if not 0 <= number <= 65535:
                 raise ConfigurationError(f"{name} {number}: choose 1 to 65535, or 0 for a free one")
         self.stats = Stats()
         self.topics = Topics(self.stats)
         self.finished = Milestone()
+        self.witness: Witness | None = None
         self.api_key = api_key
         self.api_secret = api_secret
         self.public_key = public_key
         self.clock_s = clock_s
+        self.limit_scale = limit_scale
         self.persona = PERSONAS[exchange](self)
         self.ping_interval_s = ping_interval_s or self.persona.ping_interval_s
         self.connections: dict[Connection, None] = {}
-        self.rest_middlewares: list[Any] = []  # seam: faults are injected here before entering
         self.faults = FaultScript(self, map(as_fault, faults), fault_seed)
         self.door = Door(self._accept, host, port)
         self._host, self._port, self._rest_port = host, port, rest_port
@@ -203,6 +210,14 @@ class Simulator:
         """Disarm every fault called ``name`` and end those that last."""
         await self.faults.lift(name)
 
+    def server_ms(self) -> int:
+        """The exchange's own clock, which judges timestamps: true unless a fault skews it."""
+        return time.time_ns() // 1_000_000 + round(self.faults.rest.skew_s * 1000)
+
+    def limit(self, limit: int, window_s: float, *, bans: bool = False) -> WindowLimit:
+        """A limit of the exchange, scaled by ``limit_scale`` (to at least 1)."""
+        return WindowLimit(max(1, round(limit * self.limit_scale)), window_s, bans=bans)
+
     def connected(self, connection: Connection) -> None:
         """A client is there (called by its connection)."""
         self.stats.connections += 1
@@ -252,7 +267,7 @@ class Simulator:
         return self.faults.admit(Connection(self, session)) if session is not None else None
 
     async def _start_rest(self) -> None:
-        application = web.Application(middlewares=self.rest_middlewares)
+        application = web.Application(middlewares=[self.faults.rest.middleware])
         self.persona.add_routes(application.router)
         self._rest = web.AppRunner(application, access_log=None, shutdown_timeout=_CLOSE_S)
         await self._rest.setup()

@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from cexnet.http.manager import RestManager
-from cexnet.http.metrics import RestCounters
+from cexnet.http.metrics import RestMetrics
 from cexnet.websocket.manager import WebSocketManager
 from cexnet.websocket.metrics import WebSocketMetrics
 from cexnet_core.errors import CexnetError, ConfigurationError
@@ -46,7 +46,7 @@ class _Streams:
 @dataclass(frozen=True, slots=True)
 class _Requests:
     name: str
-    counters: RestCounters
+    metrics: RestMetrics
     stages: Stages
 
 
@@ -112,20 +112,8 @@ class ManagerCollector(Collector):
                 }
                 streams.append(_Streams(manager.name, manager.live, manager.metrics(), stages))
             else:
-                latency = manager.latency
-                stages = {
-                    "limit_wait": latency.limit_wait.copy(),
-                    "sign": latency.sign.copy(),
-                    "pool_wait": latency.pool_wait.copy(),
-                    "first_byte": latency.first_byte.copy(),
-                    "total": latency.total.copy(),
-                }
-                counters = RestCounters(**{name: getattr(manager.counters, name) for name in _REST_COUNTS})
-                requests.append(_Requests(manager.name, counters, stages))
+                requests.append(_Requests(manager.name, manager.metrics(), manager.stages()))
         return streams, requests
-
-
-_REST_COUNTS = ("requests", "errors", "tries", "clock_syncs")
 
 
 def _of_streams(snapshots: list[_Streams]) -> Iterator[Metric]:
@@ -180,17 +168,38 @@ def _of_streams(snapshots: list[_Streams]) -> Iterator[Metric]:
 
 
 def _of_requests(snapshots: list[_Requests]) -> Iterator[Metric]:
+    def counter(name: str, about: str, *labels: str) -> CounterMetricFamily:
+        return CounterMetricFamily(f"cexnet_rest_{name}", about, labels=["manager", *labels])
+
     about = {
         "requests": "Calls that were made.",
         "errors": "Calls that raised.",
-        "tries": "Requests put on the wire, retries included.",
-        "clock_syncs": "Measurements of the exchange's clock.",
+        "tries": "Passages of the line, retries included.",
+        "retries": "Tries that followed a failed one.",
     }
     for name, text in about.items():
-        family = CounterMetricFamily(f"cexnet_rest_{name}", text, labels=["manager"])
+        family = counter(name, text)
         for found in snapshots:
-            family.add_metric([found.name], getattr(found.counters, name))
+            family.add_metric([found.name], getattr(found.metrics, name))
         yield family
+    syncs = counter("clock_syncs", "Measurements of the exchange's clock.")
+    unsettled = GaugeMetricFamily(
+        "cexnet_rest_unsettled_orders", "Orders whose outcome is unknown.", labels=["manager"]
+    )
+    not_closed = GaugeMetricFamily(
+        "cexnet_rest_breaker_open", "Whether a circuit breaker is not closed.", labels=["manager", "group"]
+    )
+    opened = counter("breaker_opened", "How often a circuit breaker opened.", "group")
+    rejected = counter("breaker_rejected", "Calls that an open circuit breaker refused.", "group")
+    for found in snapshots:
+        syncs.add_metric([found.name], found.metrics.clock.syncs)
+        unsettled.add_metric([found.name], found.metrics.unsettled)
+        for breaker in found.metrics.breakers:
+            labels = [found.name, breaker.group]
+            not_closed.add_metric(labels, float(breaker.state != "closed"))
+            opened.add_metric(labels, breaker.opened)
+            rejected.add_metric(labels, breaker.rejected)
+    yield from (syncs, unsettled, not_closed, opened, rejected)
     yield _histogram(
         "cexnet_rest_stage_seconds",
         "Successful calls, by stage.",

@@ -6,10 +6,17 @@
 exchange must supply, ``connect`` opens sockets.
 """
 
+from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.manager import WebSocketManager
-from cexnet.websocket.metrics import LatencySummary, StreamMetrics, VariantMetrics, WebSocketMetrics
+from cexnet.websocket.metrics import (
+    DeliveryMetrics,
+    LatencySummary,
+    StreamMetrics,
+    VariantMetrics,
+    WebSocketMetrics,
+)
 from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy
 from cexnet.websocket.strategies import (
     ConnectionStrategy,
@@ -28,6 +35,8 @@ from cexnet.websocket.topics import TopicEvent, TopicReport
 __all__ = [
     "ConnectionStrategy",
     "ControlRequest",
+    "Delivery",
+    "DeliveryMetrics",
     "Endpoint",
     "Fault",
     "Heartbeat",

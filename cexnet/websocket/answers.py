@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cexnet.websocket.strategies import ControlRequest, Settlement
-from cexnet_core.errors import ConfigurationError, SubscriptionError
+from cexnet_core.errors import AuthenticationError, ConfigurationError, SubscriptionError
 from cexnet_core.events import SubscriptionAck
 
 Settle = Callable[[SubscriptionAck, Sequence[ControlRequest]], Settlement | None]
@@ -21,11 +21,13 @@ class Pending:
     done: asyncio.Future[None]
     confirmed: dict[str, None] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    unauthorized: bool = False
 
     def absorb(self, settlement: Settlement) -> None:
         """Take one answer. An answer that comes twice changes nothing."""
         self.confirmed.update(dict.fromkeys(settlement.confirmed))
         self.refused.update(settlement.refused)
+        self.unauthorized |= settlement.unauthorized
         if not self.undecided() and not self.done.done():
             self.done.set_result(None)
 
@@ -41,6 +43,7 @@ class Outcome:
     confirmed: tuple[str, ...]
     refused: dict[str, str]
     unanswered: tuple[str, ...]
+    unauthorized: bool = False
 
     @classmethod
     def of(cls, asked: Sequence[Pending]) -> Outcome:
@@ -49,7 +52,18 @@ class Outcome:
             tuple(topic for pending in asked for topic in pending.confirmed),
             {topic: why for pending in asked for topic, why in pending.refused.items()},
             tuple(topic for pending in asked for topic in pending.undecided()),
+            any(pending.unauthorized for pending in asked),
         )
+
+    def raise_unauthorized(self, what: str) -> None:
+        """Raise AuthenticationError with the exchange's words if it refused who asked."""
+        if self.unauthorized:
+            words = "; ".join(dict.fromkeys(self.refused.values()))
+            raise AuthenticationError(
+                f"the exchange refused the {what}: {words}; check key, secret, permissions and clock",
+                outcome="rejected",
+                exchange_message=words,
+            )
 
     def raise_refusals(self) -> None:
         """Raise SubscriptionError with the exchange's words if it refused any topic."""

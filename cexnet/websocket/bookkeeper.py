@@ -63,6 +63,11 @@ class Bookkeeper:
             if self._guard is not None:
                 self._guard.recover(symbol)
 
+    def mend(self, symbol: str) -> None:
+        """An update of ``symbol`` was dropped behind the router: mend its book, if watched."""
+        if self._guard is not None:
+            self._guard.recover(symbol)
+
     def recovering(self) -> tuple[str, ...]:
         """Symbols whose book is not whole now."""
         return self._guard.recovering if self._guard is not None else ()

@@ -90,6 +90,7 @@ class Bundle:
                         self.sessions.remove(new)
                     raise
                 await old.drain()
+                new.judge.pulse.inherit(old.judge.pulse)
                 if old in self.sessions:  # it may have died while we waited
                     self.sessions.remove(old)
                 await old.close()
@@ -103,7 +104,7 @@ class Bundle:
         confirmed = [t for t in kept if any(t in session.topics.confirmed for session in self.sessions)]
         self.topics.update(dict.fromkeys(confirmed))
         for session in self.sessions:
-            session.topics.forget([topic for topic in asked if topic not in confirmed])
+            session.topics.abandon([topic for topic in asked if topic not in confirmed])
             session.topics.desired.update(dict.fromkeys(confirmed))
 
     async def _close_all(self) -> None:

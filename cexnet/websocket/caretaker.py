@@ -13,7 +13,7 @@ from cexnet.websocket.setting import Setting
 from cexnet.websocket.strategies import Renewal
 from cexnet.websocket.tally import Tally
 from cexnet_core.clock import now_ns
-from cexnet_core.errors import CexnetError
+from cexnet_core.errors import AuthenticationError, CexnetError
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.route import Router
 
@@ -72,7 +72,9 @@ class Caretaker:
                     session.excuse(late_s)
                 talk = _twins_talk(bundle, session, now_s, liveness.quiet_floor_s)
                 session.tick(now_s, peers_talk=talk)
-                if session.carries_data and session.roll_due_s is not None and now_s >= session.roll_due_s:
+                if session.is_held or not session.carries_data:
+                    continue  # a connection that is not read cannot be replaced without loss
+                if session.roll_due_s is not None and now_s >= session.roll_due_s:
                     session.roll_due_s = now_s + ROLL_RETRY_S
                     self.own(self._roll(bundle, session), f"roll-{session.connection_id}")
 
@@ -106,6 +108,10 @@ class Caretaker:
             try:
                 await renewal.renew()
                 pause_s = renewal.interval_s
+            except AuthenticationError as error:
+                self._tally.care_errors += 1
+                for session in [s for bundle in self._bundles() for s in bundle.sessions]:
+                    session.end_login(str(error))
             except Exception:
                 self._tally.care_errors += 1
                 _logger.exception("the key of the private stream was not renewed")

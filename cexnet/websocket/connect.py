@@ -115,6 +115,7 @@ async def connect(
     assert transport is not None
     return Connection(
         reader,
+        transport,
         origin=origin,
         response_headers=response.headers,
         local_address=transport.get_extra_info("sockname")[:2],

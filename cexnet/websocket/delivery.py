@@ -1,23 +1,27 @@
-"""Queued delivery: a bounded queue between the connection and a consumer that may be slower.
+"""Queued delivery: a bounded queue between the connections and a consumer that may be slower.
 
-::
+A ``Delivery`` is given in the place of a handler::
 
-    delivery = Delivery(10_000, "drop_oldest")
-    await manager.initialize(subscriptions, delivery.queue)     # the queue is the handler
+    await manager.initialize(subscriptions, Delivery(10_000, "pause"))
 
-    async for event in delivery: ...                # one by one
-    while events := await delivery.batch(500): ...  # or as many as there are
-    delivery.attach(callback)                       # or pushed, from a task of its own
+    async for event in manager.events(): ...                # one by one
+    while events := await manager.events().batch(500): ...  # or as many as there are
+    manager.events().attach(callback)                       # or pushed, from a task of its own
 
-Three things can be wired, each a plain callable and called on the loop's thread:
+The manager does what the policy says when the queue is full:
 
-* ``queue.on_full`` / ``queue.on_room``: with ``pause``, stop and resume reading on every
-  connection that feeds the queue; with ``disconnect``, ``on_full`` ends them;
-* ``queue.on_gap(symbol)``: a depth event was dropped, so that symbol's book has a hole
-  (``BookGuard.recover`` takes exactly this call).
+* ``pause``: it stops reading every connection that feeds the queue, and goes on when half
+  of the queue is free. The peer is told by TCP alone. Whatever else comes on those
+  connections waits too: other handlers' events, answers to ``subscribe()`` and
+  ``request()``, pings of the peer (one that wants its pong within a minute ends the
+  connection after that time);
+* ``disconnect``: it ends those connections, with the reason ``overflow``, and connects
+  again when half of the queue is free;
+* a depth event that was dropped leaves a hole in its book: the book is mended where the
+  manager keeps books whole.
 
-What was dropped is told by topic in ``queue.drops``; see ``cexnet_core.queue`` for the
-policies. Not thread-safe: use it from the loop that runs the connections.
+What was dropped is told by topic; see ``cexnet_core.queue`` for all policies. Not
+thread-safe: use it from the loop that runs the connections.
 """
 
 from __future__ import annotations
@@ -28,9 +32,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal, Self
 
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.hotlog import process_log
 from cexnet_core.queue import EventQueue
 
-_logger = logging.getLogger("cexnet.websocket")
+_CALLBACK_FAILED = process_log.template(
+    "cexnet.websocket", logging.ERROR, "attached callback failed on %s; delivery goes on", per_second=10
+)
 
 OverflowPolicy = Literal["conflate", "drop_oldest", "drop_newest", "pause", "disconnect"]
 
@@ -39,7 +46,7 @@ _PUSHED_AT_ONCE = 256
 
 
 class Delivery(AsyncIterator[Any]):
-    """The consumer's side of one ``EventQueue``, which is at ``queue``.
+    """The consumer's side of one ``EventQueue``, which is at ``queue``. It belongs to one manager.
 
     ``depth`` events may wait; ``policy`` says what happens beyond. Several consumers
     share the events: each goes to one of them. Raises ConfigurationError for a depth
@@ -47,13 +54,18 @@ class Delivery(AsyncIterator[Any]):
     """
 
     def __init__(
-        self, depth: int = 65_536, policy: OverflowPolicy = "drop_oldest", *, reserve: int = 8192
+        self, depth: int = 65_536, policy: OverflowPolicy = "drop_oldest", *, reserve: int = 262_144
     ) -> None:
         self.queue = EventQueue(depth, policy, reserve=reserve)
         self.callback_errors = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more events will come than those that wait."""
+        return self._closed
 
     def __aiter__(self) -> Self:
         return self
@@ -89,7 +101,7 @@ class Delivery(AsyncIterator[Any]):
         self._pump = asyncio.create_task(self._push(callback), name="cexnet-delivery")
 
     async def close(self) -> None:
-        """End the consumers once they have taken what waits. Idempotent.
+        """End the consumers once they have taken what waits. Idempotent; the manager does it.
 
         An attached callback gets what waits before this returns.
         """
@@ -103,9 +115,9 @@ class Delivery(AsyncIterator[Any]):
             for event in events:
                 try:
                     callback(event)
-                except Exception:
+                except Exception as error:  # noqa: BLE001 - a user's, and it may raise any
                     self.callback_errors += 1
-                    _logger.exception("attached callback failed on %r; delivery goes on", event)
+                    _CALLBACK_FAILED.log(repr(event), exception=error)
             await asyncio.sleep(0)
 
     async def _some(self) -> bool:

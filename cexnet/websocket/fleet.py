@@ -7,7 +7,7 @@ import itertools
 
 from cexnet.types import Subscription
 from cexnet.websocket.bundle import Bundle
-from cexnet.websocket.register import Entry, Register
+from cexnet.websocket.register import Entry, Handler, Register
 from cexnet.websocket.session import Session, SessionOwner
 from cexnet.websocket.setting import Setting
 from cexnet_core.errors import ConnectionClosed
@@ -34,6 +34,10 @@ class Fleet:
         if not 0 <= number < len(sessions):
             raise ConnectionClosed(f"there is no connection {number}: initialize() opens them")
         return sessions[number]
+
+    def feeding(self, handler: Handler) -> list[Session]:
+        """Connections with topics whose events go to ``handler``."""
+        return [session for bundle in self._register.bundles_of(handler) for session in bundle.sessions]
 
     def alone(self, session: Session) -> list[Subscription]:
         """Subscriptions that no other connection than ``session`` carries now."""

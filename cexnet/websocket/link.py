@@ -25,11 +25,13 @@ from cexnet_core.errors import (
     TransportError,
 )
 from cexnet_core.events import SubscriptionAck
-from cexnet_core.messages import PyMessageSink
+from cexnet_core.messages import MessageSink, PyMessageSink
 from cexnet_core.ratelimit import RollingWindow
 
 # Messages that we spread out may bunch up on the way.
 PACE_GUARD_S = 0.05
+# A ping of the peer must be answered whatever we have sent: its pong has a place of its own.
+PONGS_PER_S = 1
 
 
 class Link:
@@ -49,6 +51,7 @@ class Link:
         self.connection_id = connection_id
         self.receiver = parser.receiver(connection_id)
         self.connection: Connection | None = None
+        self.ended_for: Loss | None = None
         self._setting = setting
         self._answers = Answers(setting.subscription.settle)
         self._pace = self._new_pace()
@@ -84,7 +87,7 @@ class Link:
         self._awaits_data = True
         self.connection = await connect(
             endpoint.url,
-            PyMessageSink(self._on_message),
+            self._tapped(PyMessageSink(self._on_message)),
             deadline_s=strategy.connect_deadline_s,
             ssl_context=endpoint.ssl_context or network.ssl_context,
             headers=tuple(endpoint.headers.items()),
@@ -99,9 +102,16 @@ class Link:
         )
         self.connection.reader.closed.add_done_callback(self._on_closed)
 
+    def end(self, loss: Loss) -> None:
+        """End the connection at once; ``loss`` says why."""
+        if self.connection is not None:
+            self.ended_for = loss
+            self.connection.abort()
+
     async def drop(self) -> None:
         """End the connection at once, if there is one, and wait until it is gone."""
         connection, self.connection = self.connection, None
+        self.ended_for = None
         if connection is not None:
             connection.abort()
             await connection.wait_closed()
@@ -117,6 +127,8 @@ class Link:
 
     def loss(self, info: CloseInfo) -> Loss:
         """How the connection ended, for the life cycle."""
+        if self.ended_for is not None:
+            return self.ended_for
         words = f", {info.reason}" if info.reason else ""
         error = info.error or ConnectionClosed(
             f"the exchange closed connection {self.connection_id} (code {info.code}{words})",
@@ -140,6 +152,21 @@ class Link:
         if self.connection is None:
             raise ConnectionClosed(f"cannot send: connection {self.connection_id} is not open")
         self.connection.send_text(payload)
+
+    def send_now(self, payload: bytes) -> None:
+        """Send one text message that cannot wait; others wait for it. Raises ConnectionClosed."""
+        if self.connection is None:
+            raise ConnectionClosed(f"cannot send: connection {self.connection_id} is not open")
+        self.connection.send_text(payload)
+        self._count_unpaced()
+
+    async def ping(self) -> float:
+        """Round trip of a ping, in seconds. Unbounded; raises ConnectionClosed."""
+        if self.connection is None:
+            raise ConnectionClosed(f"cannot ping: connection {self.connection_id} is not open")
+        if self._setting.subscription.counts_control_frames:
+            self._count_unpaced()
+        return await self.connection.ping()
 
     async def ask(self, requests: Sequence[ControlRequest], deadline_s: float) -> Outcome:
         """Send control requests and gather answers until all came or time is up.
@@ -200,10 +227,19 @@ class Link:
         self._retired_messages += self.receiver.messages
         self.receiver = parser.receiver(self.connection_id)
         if self.connection is not None and not self._awaits_data:
-            self.connection.reader.sink = self.receiver
+            self.connection.reader.sink = self._tapped(self.receiver)
 
     def _new_pace(self) -> RollingWindow:
-        return RollingWindow(self._setting.subscription.max_messages_per_s, 1.0, guard_s=PACE_GUARD_S)
+        strategy = self._setting.subscription
+        limit = strategy.max_messages_per_s - PONGS_PER_S * strategy.counts_control_frames
+        return RollingWindow(max(1, limit), 1.0, guard_s=PACE_GUARD_S)
+
+    def _count_unpaced(self) -> None:
+        self._pace.observe_used(self._pace.limit - self._pace.remaining + 1)
+
+    def _tapped(self, sink: MessageSink) -> MessageSink:
+        tap = self._setting.tap
+        return sink if tap is None else tap.through(sink, self.connection_id)
 
     def _on_message(self, payload: bytes, is_text: bool, receive_ts_ns: int) -> None:
         # In the way only until the first data: then the socket feeds the receiver directly.
@@ -212,7 +248,7 @@ class Link:
             self._awaits_data = False
             self._on_first_data()
         if not self._awaits_data and self.connection is not None:
-            self.connection.reader.sink = self.receiver
+            self.connection.reader.sink = self._tapped(self.receiver)
 
     def _on_closed(self, closed: asyncio.Future[CloseInfo]) -> None:
         error = self.loss(closed.result()).error

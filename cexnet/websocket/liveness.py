@@ -22,7 +22,14 @@ class LivenessPolicy:
     not answered within ``probe_deadline_s``. One that answers is *frozen*, and replaced,
     when other connections have data meanwhile, or when it was silent for
     ``frozen_floor_s`` and ``frozen_factor`` times its longest pause. Only who talked over
-    ``history_s`` is expected to go on, and each false alarm doubles the patience.
+    ``history_s`` is expected to go on, and each false alarm doubles the patience. Of one that
+    did not, nobody can say whether its market is quiet or its subscription was lost: after
+    ``unheard_s`` without data it is replaced make before break, which costs a quiet market
+    nothing, and each time twice as late. ``math.inf``: never, as suits a private stream.
+
+    Where data is not expected (``expects_data=False``, as of an account that may rest for
+    days) a connection is probed whenever it was quiet for ``quiet_floor_s``; what answers
+    is alive, and no topic is renewed.
 
     A topic is renewed after ``topic_floor_s`` and ``gap_factor`` times its longest pause
     while other topics of its connection have data.
@@ -38,12 +45,21 @@ class LivenessPolicy:
     frozen_floor_s: float = 15.0
     frozen_factor: float = 10.0
     history_s: float = 20.0
+    unheard_s: float = 120.0
     topic_floor_s: float = 30.0
     topic_check_s: float = 2.0
     lag_s: float = 0.25
+    expects_data: bool = True
 
     def __post_init__(self) -> None:
-        times = (self.check_s, self.quiet_floor_s, self.probe_deadline_s, self.topic_check_s, self.lag_s)
+        times = (
+            self.check_s,
+            self.quiet_floor_s,
+            self.probe_deadline_s,
+            self.unheard_s,
+            self.topic_check_s,
+            self.lag_s,
+        )
         if min(times) <= 0 or min(self.gap_factor, self.frozen_factor) < 1:
             raise ConfigurationError("LivenessPolicy: times must be above 0 and factors at least 1")
 
@@ -97,6 +113,12 @@ class Pulse:
         self._total = total
         self._last_s = self._seen = now_s
 
+    def inherit(self, before: Pulse) -> None:
+        """Go on with the history of the one that this one replaces."""
+        self.talked_s += before.talked_s
+        self.longest_s = max(self.longest_s, before.longest_s)
+        self.patience = max(self.patience, before.patience)
+
     def false_alarm(self) -> None:
         """It was asked and is fine: be more patient with it."""
         self.patience = min(MOST_PATIENCE, 2 * self.patience)
@@ -108,6 +130,7 @@ class Verdict(enum.StrEnum):
     FINE = "fine"
     PROBE = "probe"
     FROZEN = "frozen"
+    UNHEARD = "unheard"
 
 
 class ConnectionJudge:
@@ -128,22 +151,34 @@ class ConnectionJudge:
             self._probed_at_s = None
             return Verdict.FINE
         silence_s = pulse.silence_s(now_s)
-        usual_s = max(policy.quiet_floor_s, policy.gap_factor * pulse.longest_s)
+        usual_s = policy.quiet_floor_s
+        if policy.expects_data:
+            usual_s = max(usual_s, policy.gap_factor * pulse.longest_s)
         if silence_s <= usual_s * pulse.patience:
             return Verdict.FINE
         if self._probed_at_s is None:
             self._probed_at_s = now_s
             return Verdict.PROBE
-        expected = pulse.talked_s >= policy.history_s
-        frozen_s = max(policy.frozen_floor_s, policy.frozen_factor * pulse.longest_s)
-        if expected and (peers_talk or silence_s > frozen_s * pulse.patience):
-            pulse.false_alarm()  # should the new connection be as silent: give it longer
-            self._probed_at_s = None
-            return Verdict.FROZEN
+        if policy.expects_data:
+            ended = self._silent_too_long(silence_s, peers_talk=peers_talk)
+            if ended is not Verdict.FINE:
+                pulse.false_alarm()  # should the new connection be as silent: give it longer
+                self._probed_at_s = None
+                return ended
         if now_s - self._probed_at_s > usual_s * pulse.patience:
             self._probed_at_s = now_s  # still quiet: the peer may have died since
             return Verdict.PROBE
         return Verdict.FINE
+
+    def _silent_too_long(self, silence_s: float, *, peers_talk: bool) -> Verdict:
+        policy, pulse = self._policy, self.pulse
+        talked = pulse.talked_s >= policy.history_s
+        frozen_s = max(policy.frozen_floor_s, policy.frozen_factor * pulse.longest_s)
+        if peers_talk and (talked or pulse.talked_s == 0.0):
+            return Verdict.FROZEN
+        if talked:
+            return Verdict.FROZEN if silence_s > frozen_s * pulse.patience else Verdict.FINE
+        return Verdict.UNHEARD if silence_s > policy.unheard_s * pulse.patience else Verdict.FINE
 
     def restart(self, now_s: float, total: int) -> None:
         """A new connection took over: it starts with the history of the old one."""
@@ -188,7 +223,7 @@ class TopicJudge:
                 policy.topic_floor_s, policy.gap_factor * pulse.longest_s
             ):
                 suspects.append((topic, pulse))
-        if not others_talk:
+        if not others_talk or not policy.expects_data:
             return []  # the connection as a whole is silent: that is not a topic's affair
         for _, pulse in suspects:
             pulse.false_alarm()

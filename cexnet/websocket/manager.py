@@ -14,9 +14,11 @@ from cexnet.websocket.bookkeeper import Bookkeeper
 from cexnet.websocket.books import BookRecovered, SnapshotProvider
 from cexnet.websocket.bundle import Bundle
 from cexnet.websocket.caretaker import Caretaker
+from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketMetrics
+from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
@@ -25,27 +27,45 @@ from cexnet.websocket.tally import Tally
 from cexnet.websocket.topics import TopicReport
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.events import DecodeError, Event, EventKind, RawMessage, SubscriptionAck
+from cexnet_core.hotlog import process_log
 from cexnet_core.route import Router
+from cexnet_core.tap import FrameTap
 
 _logger = logging.getLogger("cexnet.websocket")
+_UNDECODABLE = process_log.template(
+    "cexnet.websocket", logging.WARNING, "%s: undecodable message: %s", per_second=10
+)
+_UNASKED = process_log.template(
+    "cexnet.websocket",
+    logging.WARNING,
+    "%s: an answer that no request of ours waits for: %s",
+    per_second=10,
+)
+_FAREWELL = process_log.template(
+    "cexnet.websocket", logging.INFO, "%s: connection %d will end soon", per_second=10
+)
+
+_RELEASE_TIMEOUT_S = 5.0
 
 StateListener = Callable[[StateChange], object]
 TopicListener = Callable[[TopicReport], object]
 
 
 class WebSocketManager:
-    """Connects, subscribes, stays connected, and calls handlers with typed events, inline.
+    """Connects, subscribes, stays connected, and delivers typed events, inline or queued.
 
-    ``handler`` is called on the event loop's thread, inside the socket's read callback:
-    it must not block. It is a callable that takes one event, or a compiled
-    ``EventSink``. An exception in it is counted, logged and isolated.
+    Inline: ``handler`` is a callable that takes one event, or a compiled ``EventSink``,
+    called on the event loop's thread inside the socket's read callback. It must not block;
+    an exception in it is counted, logged and isolated. Queued: ``handler`` is a
+    ``Delivery`` of the depth and overflow policy that suit the consumer, who then takes
+    the events out of ``events()``.
 
     ``on_state`` is told every ``StateChange`` of a connection, ``on_topic`` what happens to
     a topic without a caller who waits (refused or unanswered at a resubscription, silent
     while others talk). With ``snapshots``, a provider of whole books, every depth stream
     begins with one, and one with a hole is mended before it goes on; ``on_book`` is told.
     ``redundancy`` keeps that many connections on the same topics; the first arrival of
-    each event is delivered.
+    each event is delivered. A ``tap`` gets a copy of every raw message, for a recorder.
 
     Not thread-safe: use it from the loop that called ``initialize()``.
     """
@@ -60,6 +80,7 @@ class WebSocketManager:
         snapshots: SnapshotProvider | None = None,
         on_book: Callable[[BookRecovered], object] | None = None,
         redundancy: int = 1,
+        tap: FrameTap | None = None,
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
@@ -71,12 +92,14 @@ class WebSocketManager:
         self._variants: list[MessageParser] = []
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
-        self._setting = Setting(strategies)
+        self._setting = Setting(strategies, tap=tap)
         self._register = Register(strategies)
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
             self._setting, self._tally, lambda: self._fleet.bundles, lambda: self.router
         )
+        self._overflow = Overflow(self._fleet.feeding, self._on_dropped_depth)
+        self._handler: Handler | Delivery | None = None
         self._changing = asyncio.Lock()
         self._moved = asyncio.Event()
 
@@ -93,12 +116,13 @@ class WebSocketManager:
     async def initialize(
         self,
         subscriptions: Iterable[Subscription],
-        handler: Handler,
+        handler: Handler | Delivery | None = None,
         *,
         deadline_s: float = 15.0,
     ) -> None:
         """Validate the strategies, connect, subscribe; return when every topic is confirmed.
 
+        Without a ``handler``, events wait for ``events()`` in a ``Delivery()`` as it comes.
         From then on lost connections come back by themselves. Raises StrategyError,
         ConnectError, AuthenticationError, SubscriptionError (with the exchange's words) or
         DeadlineExceeded (naming the topics); nothing stays open then.
@@ -106,24 +130,39 @@ class WebSocketManager:
         self.strategies.validate()
         if self._caretaker.running:
             raise ConfigurationError(f"{self.name} is initialized already: use subscribe() to add streams")
+        handler = Delivery() if handler is None else handler
+        self._overflow.sink_of(handler)
+        self._handler = handler
         self._take(self.strategies.parser)
         self._guard_books(self.router)
         self._caretaker.start()
         try:
             await self.subscribe(subscriptions, handler, deadline_s=deadline_s)
         except BaseException:
-            await self.close()
+            await self._end()
             raise
+
+    def events(self) -> Delivery:
+        """The queue that ``initialize()`` was given or has made, to take events out of.
+
+        Raises ConfigurationError before that, and when events are delivered inline.
+        """
+        if not isinstance(self._handler, Delivery):
+            raise ConfigurationError(
+                f"{self.name} has no queue of events: give initialize() a Delivery instead of a handler"
+            )
+        return self._handler
 
     async def subscribe(
         self,
         subscriptions: Iterable[Subscription],
-        handler: Handler,
+        handler: Handler | Delivery | None = None,
         *,
         deadline_s: float = 15.0,
     ) -> None:
         """Add streams and return when each is confirmed. Raises as ``initialize``.
 
+        Without a ``handler``, their events go where those of ``initialize()`` go.
         Reference counted: a topic that is subscribed already only gets the new handler, and
         ends when it was unsubscribed as often. After a SubscriptionError the topics that it
         does not name are subscribed.
@@ -131,6 +170,7 @@ class WebSocketManager:
         wanted = list(subscriptions)
         if not wanted and not self._fleet.bundles:
             raise ConfigurationError("nothing to subscribe: give at least one Subscription")
+        sink = self._overflow.sink_of(self._handler if handler is None else handler)
         if any(subscription.channel is Channel.DEPTH for subscription in wanted):
             # Bids and asks are numpy views: importing it in the first handler call would
             # hold up the socket for a tenth of a second.
@@ -142,7 +182,7 @@ class WebSocketManager:
             known = topics.keys() - missing.keys()
             self._register.count(known, +1)
             try:
-                self._register.handle(topics.values(), handler, self.router)
+                self._register.handle(topics.values(), sink, self.router)
                 await self._fleet.place(missing, deadline_s)
                 whole = self.strategies.subscription.depth_begins_with_snapshot
                 self._books.watch(missing.values(), begin=not whole)
@@ -151,6 +191,7 @@ class WebSocketManager:
                 raise
             finally:
                 self._register.prune(self.router)
+                self._overflow.settle()
 
     async def unsubscribe(self, subscriptions: Iterable[Subscription], *, deadline_s: float = 15.0) -> None:
         """End streams that nobody else wants; return when the exchange has confirmed it.
@@ -166,10 +207,12 @@ class WebSocketManager:
                     if entry is not None:
                         ended.setdefault(entry.bundle, []).append(topic)
                         unwanted.append(entry.subscription)
+                self._overflow.settle()  # what is not read cannot confirm either
                 await self._books.unwatch(unwanted)
                 await self._fleet.withdraw(ended, deadline_s)
             finally:
                 self._register.prune(self.router)
+                self._overflow.settle()
 
     async def wait_live(self, deadline_s: float = 15.0) -> None:
         """Return as soon as ``live`` is true. Raises DeadlineExceeded."""
@@ -236,12 +279,29 @@ class WebSocketManager:
             self._tally.rolls += len(set(before) - set(bundle.sessions))
 
     async def close(self) -> None:
-        """Close every connection and end every task. Idempotent, bounded in time."""
+        """Close every connection, and end every task and consumer. Idempotent, bounded in time.
+
+        Consumers of a queue still get what waits in it; an attached callback gets it before
+        this returns.
+        """
+        await self._end()
+        await self._overflow.close()
+
+    async def _end(self) -> None:
         await self._caretaker.close()
         await self._books.close()
         await self._fleet.close()
+        await self._release()
         self._register.prune(self.router)
         self.router.reset()  # another initialize() begins afresh
+
+    async def _release(self) -> None:
+        try:
+            async with asyncio.timeout(_RELEASE_TIMEOUT_S):
+                await self.strategies.connection.release()
+        except Exception:
+            self._tally.care_errors += 1
+            _logger.exception("%s: what the login had got was not given back", self.name)
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,6 +319,7 @@ class WebSocketManager:
         variants = tuple(VariantMetrics.of(parser) for parser in self._variants)
         return self._tally.snapshot(
             variants or (VariantMetrics.of(self.strategies.parser),),
+            self._overflow.metrics(),
             tuple(self._fleet.sessions.values()),
             LatencySummary.of(self._setting.first_event),
             LatencySummary.of(self._caretaker.lag),
@@ -277,6 +338,8 @@ class WebSocketManager:
             if change.before is SessionState.SUBSCRIBING and session.connects > 1:
                 # What changed while nobody carried a book shows only when it changes again.
                 self._books.recover(self._fleet.alone(session))
+        if change.state is SessionState.LIVE:
+            self._overflow.settle()
         if change.state in (SessionState.BACKING_OFF, SessionState.CLOSED):
             self.router.leave(change.connection_id)
         if change.state is SessionState.CLOSED and session.connection_id in self._fleet.sessions:
@@ -291,25 +354,17 @@ class WebSocketManager:
         self._tell(self._on_topic, report)
 
     def topic_totals(self, session: Session) -> dict[str, int]:
-        """Events of each topic confirmed on ``session``, as its streams counted them.
+        """Events of each topic confirmed on ``session``; over all connections that bring it.
 
-        Streams do not tell redundant connections apart: there, topics are not judged.
+        A topic is silent when none of them does, and each subscribes it anew.
         """
-        if self.redundancy > 1:
-            return {}
-        counted = {
-            (stream.kind, stream.symbol): stream.delivered
-            + stream.handler_errors
-            + stream.duplicates
-            + stream.reorders
-            for stream in self.router.streams()
-        }
-        entries = self._register.entries
-        return {
-            topic: sum(counted.get(route, 0) for route in entries[topic].routes())
-            for topic in session.topics.confirmed
-            if topic in entries
-        }
+        return self._register.totals(session.topics.confirmed, self.router)
+
+    def _on_dropped_depth(self, symbol: str) -> None:
+        stream = self.router.get(EventKind.DEPTH_UPDATE, symbol)
+        if stream is not None:
+            stream.mark_gapped()
+        self._books.mend(symbol)
 
     def _tell(self, listener: Callable[[Any], object] | None, news: StateChange | TopicReport) -> None:
         if listener is None:
@@ -341,8 +396,12 @@ class WebSocketManager:
 
     def _on_ack(self, ack: SubscriptionAck) -> None:
         session = self._fleet.sessions.get(ack.connection_id)
-        if session is not None and not session.link.on_answer(ack):
-            _logger.warning("%s: an answer that no request of ours waits for: %r", self.name, ack)
+        if session is None or session.link.on_answer(ack):
+            return
+        if words := self.strategies.connection.ends_login(ack):
+            session.end_login(words)
+        else:
+            _UNASKED.log(self.name, repr(ack))
 
     def _on_control(self, event: Event) -> None:
         session = self._fleet.sessions.get(event.connection_id)
@@ -351,14 +410,17 @@ class WebSocketManager:
 
     def _on_raw(self, event: RawMessage) -> None:
         self._on_control(event)  # the decoder has counted it by channel
+        session = self._fleet.sessions.get(event.connection_id)
+        if session is None:
+            return
+        if words := self.strategies.connection.ends_login(event):
+            session.end_login(words)
         if event.channel in self.strategies.connection.farewells:
-            session = self._fleet.sessions.get(event.connection_id)
-            if session is not None:
-                _logger.info("%s: connection %d will end soon", self.name, event.connection_id)
-                session.roll_due_s = self._setting.clock()
+            _FAREWELL.log(self.name, event.connection_id)
+            session.roll_due_s = self._setting.clock()
 
     def _on_decode_error(self, event: DecodeError) -> None:
-        _logger.warning("%s: undecodable message: %s", self.name, event.reason)
+        _UNDECODABLE.log(self.name, event.reason)
 
 
 def _words(change: StateChange) -> str:

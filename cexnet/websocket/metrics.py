@@ -7,27 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.strategies import MessageParser
-from cexnet_core.latency import LatencyRecorder
+from cexnet_core.summary import LatencySummary as LatencySummary
 
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True, slots=True)
-class LatencySummary:
-    """Percentiles of one recorder in ns; all -1 when nothing was recorded."""
-
-    count: int
-    p50_ns: int
-    p99_ns: int
-    max_ns: int
-
-    @classmethod
-    def of(cls, recorder: LatencyRecorder) -> LatencySummary:
-        """What ``recorder`` holds now."""
-        if recorder.count == 0:
-            return cls(0, -1, -1, -1)
-        return cls(recorder.count, recorder.percentile(50.0), recorder.percentile(99.0), recorder.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +82,43 @@ class VariantMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryMetrics:
+    """Counters of one queue: ``received`` = taken + waiting + dropped + conflated.
+
+    ``drops`` counts dropped and conflated events by (kind, symbol), ``waited`` is the time
+    from the queue's end to its head, ``callback_errors`` those of an attached callback.
+    """
+
+    policy: str
+    depth: int
+    received: int
+    taken: int
+    waiting: int
+    dropped: int
+    conflated: int
+    drops: dict[tuple[str, str], int]
+    waited: LatencySummary
+    callback_errors: int
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> DeliveryMetrics:
+        """What ``delivery`` has counted so far."""
+        queue = delivery.queue
+        return cls(
+            queue.policy,
+            queue.capacity,
+            queue.received,
+            queue.taken,
+            len(queue),
+            queue.dropped,
+            queue.conflated,
+            queue.drops,
+            LatencySummary.of(queue.waited),
+            delivery.callback_errors,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class WebSocketMetrics:
     """Counters of a whole manager, since it was made.
 
@@ -105,7 +126,11 @@ class WebSocketMetrics:
     by kind. ``unrouted`` counts events that no subscription asked for (those
     of streams beyond its bound in ``unrouted_overflow``), ``unknown_channels`` valid
     messages that the schema does not describe, ``discarded`` messages that came while we
-    closed, and ``dropped`` events that a consumer should have had and did not get.
+    closed.
+
+    ``dropped`` events found their queue full, ``conflated`` ones gave way in the queue to a
+    newer one of their symbol; ``drops`` counts both by (kind, symbol), ``deliveries`` tells
+    queue from queue. Inline handlers have no queue and lose nothing.
 
     ``reconnects`` are connections that came back after a loss, ``recovered_books`` depth
     streams that were mended by a snapshot, ``losses`` counts losses by
@@ -124,6 +149,8 @@ class WebSocketMetrics:
     redundant: int
     reorders: int
     dropped: int
+    conflated: int
+    drops: dict[tuple[str, str], int]
     handler_errors: int
     unrouted: dict[tuple[str, str], int]
     unrouted_overflow: int
@@ -141,6 +168,7 @@ class WebSocketMetrics:
     first_event: LatencySummary
     loop_lag: LatencySummary
     variants: tuple[VariantMetrics, ...]
+    deliveries: tuple[DeliveryMetrics, ...]
 
 
 def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ...]:

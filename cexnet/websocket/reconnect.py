@@ -18,6 +18,7 @@ from cexnet_core.errors import (
     ConnectionClosed,
     HandshakeError,
     ProtocolError,
+    RateLimited,
 )
 
 
@@ -46,6 +47,8 @@ class Loss:
                 return cls(error, code=error.code, reason=error.reason)
             case ProtocolError():
                 return cls(error, code=error.code)
+            case RateLimited():
+                return cls(error, retry_after_s=error.retry_after_s)
         return cls(error)
 
 
@@ -78,6 +81,8 @@ def classify(loss: Loss) -> Fault:
     """The class of ``loss`` by handshake status, close code and kind of error."""
     if isinstance(loss.error, AuthenticationError):
         return Fault.REFUSED
+    if isinstance(loss.error, RateLimited):
+        return Fault.THROTTLED
     if loss.status in FAULT_OF_STATUS:
         return FAULT_OF_STATUS[loss.status]
     return FAULT_OF_CODE.get(loss.code, Fault.ORDINARY)

@@ -12,6 +12,7 @@ from cexnet.websocket.strategies import WebSocketStrategySet
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import EventKind, EventSink
 from cexnet_core.route import Router
+from cexnet_core.stream import Stream
 
 Handler = Callable[[Any], object] | EventSink
 Route = tuple[EventKind, str]
@@ -21,6 +22,9 @@ KINDS_OF = {
     Channel.BOOK_TICKER: (EventKind.BOOK_TICKER,),
     Channel.DEPTH: (EventKind.DEPTH_UPDATE, EventKind.DEPTH_SNAPSHOT),
     Channel.CANDLES: (EventKind.CANDLE,),
+    Channel.ORDERS: (EventKind.ORDER_UPDATE,),
+    Channel.FILLS: (EventKind.FILL,),
+    Channel.BALANCES: (EventKind.BALANCE_UPDATE,),
 }
 
 
@@ -78,6 +82,23 @@ class Register:
                 router.add(kind, subscription.symbol, handler)
                 self._handlers[kind, subscription.symbol] = handler
 
+    def bundles_of(self, handler: Handler) -> set[Bundle]:
+        """Where topics are whose events go to ``handler``."""
+        return {
+            entry.bundle
+            for entry in self.entries.values()
+            if any(self._handlers.get(route) is handler for route in entry.routes())
+        }
+
+    def totals(self, topics: Iterable[str], router: Router) -> dict[str, int]:
+        """How many events each of ``topics`` has brought, whatever became of them."""
+        # By topic, not by stream: where there are many streams, many connections ask.
+        return {
+            topic: sum(_arrived(router.get(*route)) for route in self.entries[topic].routes())
+            for topic in topics
+            if topic in self.entries
+        }
+
     def handle_all(self, router: Router) -> None:
         """Give another router every handler there is."""
         for (kind, symbol), handler in self._handlers.items():
@@ -100,3 +121,9 @@ class Register:
         for kind, symbol in self._handlers.keys() - used:
             del self._handlers[kind, symbol]
             router.remove(kind, symbol)
+
+
+def _arrived(stream: Stream | None) -> int:
+    if stream is None:
+        return 0
+    return stream.delivered + stream.handler_errors + stream.duplicates + stream.redundant + stream.reorders

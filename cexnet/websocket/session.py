@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from cexnet.websocket.lifecycle import (
@@ -42,12 +43,7 @@ from cexnet.websocket.reconnect import Backoff, Loss
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.strategies import ControlRequest, MessageParser
 from cexnet.websocket.topics import TopicReport, Topics
-from cexnet_core.errors import (
-    AuthenticationError,
-    CexnetError,
-    ConnectionClosed,
-    DeadlineExceeded,
-)
+from cexnet_core.errors import CexnetError, ConnectionClosed, DeadlineExceeded
 
 _logger = logging.getLogger("cexnet.websocket")
 
@@ -93,9 +89,14 @@ class Session:
         self._open_deadline_s = 0.0
         self._began_s = 0.0
         self._excused_s = 0.0
+        self._held_since_s: float | None = None
+        self._released = asyncio.Event()
+        self._released.set()
         self._next_beat_s = 0.0
         self._beat_messages = 0
+        self._hung_up_messages: int | None = None
         self._next_topic_check_s = 0.0
+        self._login_end: ConnectionClosed | None = None
 
     @property
     def state(self) -> SessionState:
@@ -106,6 +107,11 @@ class Session:
     def carries_data(self) -> bool:
         """Whether it is subscribed, even if it has gone quiet."""
         return self.state in (SessionState.LIVE, SessionState.STALE)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it neither reads nor reconnects, between ``hold()`` and ``release()``."""
+        return self._held_since_s is not None
 
     async def open(self, topics: Sequence[str], deadline_s: float) -> None:
         """Connect, log in, subscribe ``topics``; from then on stay connected.
@@ -125,6 +131,7 @@ class Session:
 
     async def close(self) -> None:
         """Close the connection and end the task. Idempotent; bounded by the close timeout."""
+        self._released.set()
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.cancel()
@@ -138,19 +145,53 @@ class Session:
         """Return when all that the peer sent before now has been handled.
 
         A pong comes behind everything that was sent before it. Bounded by the probe's
-        deadline; returns early when the connection ends.
+        deadline and the time for which it is held; returns early when the connection ends.
         """
-        if self.link.connection is None:
-            return
-        with contextlib.suppress(TimeoutError, ConnectionClosed):
-            async with asyncio.timeout(self._setting.connection.liveness.probe_deadline_s):
-                await self.link.connection.ping()
+        while self.link.connection is not None:
+            await self._released.wait()
+            excused_s = self._excused_s
+            with contextlib.suppress(TimeoutError, ConnectionClosed):
+                async with asyncio.timeout(self._setting.connection.liveness.probe_deadline_s):
+                    await self.link.ping()
+                    return
+            if self._excused_s == excused_s and not self.is_held:
+                return
+
+    def hold(self) -> None:
+        """Read nothing, and do not reconnect, until ``release()``: the silence is ours.
+
+        Idempotent. A connection that is not live yet goes on until it is: to be held then.
+        """
+        connection = self.link.connection
+        if self._held_since_s is None:
+            self._released.clear()
+            self._held_since_s = self._setting.clock()
+        if self.carries_data and connection is not None and not connection.is_paused:
+            connection.pause_reading()
+            self._held_since_s = self._setting.clock()
+
+    def release(self) -> None:
+        """Go on after ``hold()``. Idempotent."""
+        if self._held_since_s is not None:
+            self.excuse(self._setting.clock() - self._held_since_s)
+            self._held_since_s = None
+            self._released.set()
+            if self.link.connection is not None:
+                self.link.connection.resume_reading()
 
     def excuse(self, seconds: float) -> None:
         """The event loop was blocked: nobody could be heard for ``seconds``."""
         self._excused_s += seconds
         self.judge.pulse.excuse(seconds)
         self._topic_judge.excuse(seconds)
+
+    def end_login(self, words: str) -> None:
+        """The login no longer holds, in the exchange's ``words``: connect and log in anew."""
+        self._login_end = ConnectionClosed(
+            f"the exchange ended the login of connection {self.connection_id}: {words}",
+            reason="login ended",
+        )
+        self._raise_alarm(Lost(self._setting.clock(), Loss.of(self._login_end)))
 
     def tick(self, now_s: float, *, peers_talk: bool) -> None:
         """Look after the connection: heartbeat, silence of the whole, silence of topics.
@@ -159,7 +200,16 @@ class Session:
         """
         if self.state is not SessionState.LIVE:
             return
+        if self._is_hung_up():
+            reset = ConnectionClosed(
+                f"connection {self.connection_id} was reset, which the event loop did not report",
+                code=1006,
+            )
+            self._raise_alarm(Lost(now_s, Loss.of(reset)))
+            return
         self._beat(now_s)
+        if self.is_held:
+            return
         match self.judge.judge(self.link.data_messages, now_s, peers_talk=peers_talk):
             case Verdict.PROBE:
                 self._raise_alarm(WentQuiet(now_s))
@@ -171,6 +221,9 @@ class Session:
                     reason="frozen",
                 )
                 self._raise_alarm(Lost(now_s, Loss(frozen, reason=frozen.reason)))
+            case Verdict.UNHEARD:
+                _logger.warning("connection %d has hardly been heard: it is replaced", self.connection_id)
+                self.roll_due_s = now_s
             case Verdict.FINE:
                 self._check_topics(now_s)
 
@@ -218,11 +271,12 @@ class Session:
                 case Wait(delay_s):
                     await self.link.drop()
                     await asyncio.sleep(delay_s)
+                    await self._released.wait()
                     return RetryDue(self._setting.clock())
                 case Stop():
                     return Close(self._setting.clock())
         except CexnetError as error:
-            return Lost(self._setting.clock(), Loss.of(error))
+            return Lost(self._setting.clock(), self.link.ended_for or Loss.of(error))
         except Exception as error:
             # A mistake in a strategy costs one attempt, never the session.
             self.strategy_errors += 1
@@ -232,6 +286,7 @@ class Session:
     async def _connect(self) -> Input:
         strategy = self._setting.connection
         await self._setting.connect_slot()
+        self._login_end = None
         await strategy.prepare()
         await self.link.open(strategy.endpoint(tuple(self.topics.desired)))
         self.connects += 1
@@ -243,11 +298,7 @@ class Session:
     async def _authenticate(self) -> Input:
         assert self._login is not None
         outcome = await self.link.ask([self._login], self._setting.connection.connect_deadline_s)
-        if outcome.refused:
-            words = "; ".join(outcome.refused.values())
-            raise AuthenticationError(
-                f"the exchange refused the login: {words}; check key, signature and permissions"
-            )
+        replace(outcome, unauthorized=bool(outcome.refused)).raise_unauthorized("login")
         if outcome.unanswered:
             raise DeadlineExceeded(f"no answer to the login of connection {self.connection_id} in time")
         return Authenticated(self._setting.clock())
@@ -270,6 +321,8 @@ class Session:
             self._opened.set_result(None)
         assert self.link.connection is not None
         closed = self.link.connection.reader.closed
+        if self._login_end is not None:
+            return Lost(self._setting.clock(), Loss.of(self._login_end))
         self._alarm = asyncio.get_running_loop().create_future()
         try:
             await asyncio.wait((closed, self._alarm), return_when=asyncio.FIRST_COMPLETED)
@@ -286,6 +339,8 @@ class Session:
         """A task beside the watch: a dead peer must be found out while its answers are awaited."""
         try:
             await self.topics.renew(topics)
+        except CexnetError as error:
+            self._raise_alarm(Lost(self._setting.clock(), Loss.of(error)))
         except Exception as error:
             self.strategy_errors += 1
             _logger.exception("connection %d: renewing topics failed", self.connection_id)
@@ -301,10 +356,10 @@ class Session:
             seen, excused_s = (connection.reader.pongs, connection.reader.messages), self._excused_s
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(deadline_s):
-                    await connection.ping()
+                    await self.link.ping()
             if (connection.reader.pongs, connection.reader.messages) != seen:
                 return Answered(self._setting.clock())
-            if self._excused_s == excused_s:
+            if self._excused_s == excused_s and not self.is_held:
                 raise ConnectionClosed(
                     f"connection {self.connection_id} is dead: no data, and no answer to a ping "
                     f"within {deadline_s:g} s",
@@ -317,13 +372,20 @@ class Session:
         if self._alarm is not None and not self._alarm.done():
             self._alarm.set_result(found)
 
+    def _is_hung_up(self) -> bool:
+        """Whether TCP had ended at the last look already and nothing has come in since."""
+        connection, before = self.link.connection, self._hung_up_messages
+        has_hung_up = connection is not None and connection.has_hung_up
+        self._hung_up_messages = self.link.messages if has_hung_up else None
+        return has_hung_up and before == self._hung_up_messages
+
     def _check_topics(self, now_s: float) -> None:
         if now_s < self._next_topic_check_s:
             return
         self._next_topic_check_s = now_s + self._setting.connection.liveness.topic_check_s
         silent = self._topic_judge.silent(self._owner.topic_totals(self), now_s)
         topics = [*self.topics.missing(), *silent]
-        if topics and (self._renewal is None or self._renewal.done()):
+        if (topics or self.topics.unwanted) and (self._renewal is None or self._renewal.done()):
             self._renewal = asyncio.create_task(
                 self._renew(topics), name=f"cexnet-renewal-{self.connection_id}"
             )
@@ -338,7 +400,7 @@ class Session:
             return
         self._put_off_beat(now_s)
         try:
-            connection.send_text(heartbeat.message())
+            self.link.send_now(heartbeat.message())
         except ConnectionClosed:
             return  # the watch sees it end, and says why
         except Exception:

@@ -14,6 +14,7 @@ from cexnet.websocket.strategies import (
 )
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.ratelimit import RollingWindow
+from cexnet_core.tap import FrameTap
 
 # A roll takes place at a random moment of this last part of the lifetime but the margin,
 # so that connections made together are not rolled together.
@@ -25,7 +26,8 @@ class Setting:
     """Strategies, clock and random source; ``clock`` is monotonic, in seconds.
 
     ``first_event`` records the time from a start or a loss to the first data, in ns.
-    ``resubscribe_deadline_s`` bounds a resubscription that no caller waits for.
+    ``resubscribe_deadline_s`` bounds a resubscription that no caller waits for. A ``tap``
+    gets a copy of every raw message.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Setting:
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         resubscribe_deadline_s: float = 15.0,
+        tap: FrameTap | None = None,
     ) -> None:
         self.strategies = strategies
         self.rng = rng if rng is not None else Random()  # noqa: S311 - jitter, not a secret
         self.clock = clock
         self.resubscribe_deadline_s = resubscribe_deadline_s
+        self.tap = tap
         self.first_event = LatencyRecorder(4096)
         self._connects: RollingWindow | None = None
 

@@ -16,7 +16,7 @@ from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy, classify
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import StrategyError
-from cexnet_core.events import SubscriptionAck, SymbolTable
+from cexnet_core.events import RawMessage, SubscriptionAck, SymbolTable
 from cexnet_core.route import Receiver, Router
 from cexnet_core.schema import WireSchema
 
@@ -69,6 +69,7 @@ class Renewal:
     """What keeps a private stream's key alive: ``renew()`` every ``interval_s``.
 
     A renewal that fails is logged, counted, and tried again after a tenth of the interval.
+    An AuthenticationError says that the key has ended: every connection is made anew.
     """
 
     interval_s: float
@@ -77,20 +78,27 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """One subscribe or unsubscribe message on the wire and the topics it is about."""
+    """One subscribe or unsubscribe message on the wire and the topics it is about.
 
-    payload: bytes
+    The payload may hold a key and a signature: ``repr`` leaves it out.
+    """
+
+    payload: bytes = field(repr=False)
     request_id: str
     topics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What an answer of the exchange decided: topics confirmed, topics refused and why."""
+    """What an answer of the exchange decided: topics confirmed, topics refused and why.
+
+    ``unauthorized``: it refused who asked, not what was asked for. The topics stay wanted.
+    """
 
     request: ControlRequest
     confirmed: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    unauthorized: bool = False
 
 
 class ConnectionStrategy:
@@ -119,12 +127,23 @@ class ConnectionStrategy:
     async def prepare(self) -> None:
         """Do what must precede every attempt, such as getting a listen key. Default: nothing."""
 
+    async def release(self) -> None:
+        """Give back what ``prepare`` got, once the manager has closed. Default: nothing."""
+
     def login(self, request_id: int) -> ControlRequest | None:
         """The message that logs in, its answer matched by ``settle``; ``None``: no login.
 
         Its one topic is a name of the strategy's own. A refusal ends the attempt.
         """
         return None
+
+    def ends_login(self, event: SubscriptionAck | RawMessage) -> str:
+        """The exchange's words when ``event`` says that the login has ended, else "".
+
+        Asked of answers that no request of ours waits for and of unknown messages. The
+        connection is then made anew at once, login included. Default: never.
+        """
+        return ""
 
     def classify(self, loss: Loss) -> Fault:
         """What a loss asks of us. Default: by close code and handshake status."""
@@ -139,14 +158,19 @@ class SubscriptionStrategy:
     """How topics are spelled, asked for and confirmed.
 
     ``max_topics_per_connection`` and ``max_messages_per_s`` are the exchange's limits,
-    ``max_topics_per_message`` keeps one request small enough for it.
+    ``max_topics_per_message`` keeps one request small enough for it. ``counts_control_frames``:
+    pings and pongs of ours count against ``max_messages_per_s`` as well.
     ``depth_begins_with_snapshot``: a depth subscription brings the whole book by itself.
+    ``gives_up_refused``: a topic that is refused at a resubscription is given up, and
+    reported; where that may not happen, the connection is made anew until it is confirmed.
     """
 
     max_topics_per_connection: int = 1024
     max_topics_per_message: int = 50
     max_messages_per_s: int = 5
+    counts_control_frames: bool = False
     depth_begins_with_snapshot: bool = False
+    gives_up_refused: bool = True
 
     def topic(self, subscription: Subscription) -> str:
         """The exchange's name of a subscription; equal subscriptions give equal topics."""

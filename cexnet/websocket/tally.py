@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.metrics import (
+    DeliveryMetrics,
     LatencySummary,
     VariantMetrics,
     WebSocketMetrics,
@@ -53,6 +54,7 @@ class Tally:
     def snapshot(
         self,
         variants: tuple[VariantMetrics, ...],
+        deliveries: tuple[DeliveryMetrics, ...],
         sessions: Sequence[Session],
         first_event: LatencySummary,
         loop_lag: LatencySummary,
@@ -70,7 +72,9 @@ class Tally:
             duplicates=sum(stream.duplicates for stream in streams),
             redundant=sum(stream.redundant for stream in streams),
             reorders=sum(stream.reorders for stream in streams),
-            dropped=0,  # inline delivery has no queue that could drop
+            dropped=sum(delivery.dropped for delivery in deliveries),
+            conflated=sum(delivery.conflated for delivery in deliveries),
+            drops=total_counts(delivery.drops for delivery in deliveries),
             handler_errors=sum(stream.handler_errors for stream in streams),
             unrouted=total_counts(variant.unrouted for variant in variants),
             unrouted_overflow=sum(variant.unrouted_overflow for variant in variants),
@@ -90,6 +94,7 @@ class Tally:
             first_event=first_event,
             loop_lag=loop_lag,
             variants=variants,
+            deliveries=deliveries,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cexnet.websocket.answers import Outcome
@@ -35,6 +35,8 @@ class TopicReport:
 class Topics:
     """Wanted and confirmed topics of one link.
 
+    ``unwanted`` are those that nobody wants and that the exchange may be sending: asked for
+    by a caller who gave up, or not yet confirmed to be ended. ``renew()`` ends them.
     ``report`` is told what no caller waits for.
     """
 
@@ -46,6 +48,7 @@ class Topics:
     ) -> None:
         self.desired: dict[str, None] = {}
         self.confirmed: dict[str, None] = {}
+        self.unwanted: dict[str, None] = {}
         self._strategy = setting.subscription
         self._deadline_s = setting.resubscribe_deadline_s
         self._link = link
@@ -55,16 +58,23 @@ class Topics:
         """Ask for ``topics`` and return when each is confirmed.
 
         Raises SubscriptionError with the exchange's words when any is refused,
-        DeadlineExceeded naming those never answered, ConnectionClosed when it ended.
+        AuthenticationError when it refused us, DeadlineExceeded naming those never answered,
+        ConnectionClosed when it ended.
         Topics that were not confirmed are not asked for again.
         """
         self.desired.update(dict.fromkeys(topics))
+        for topic in topics:
+            self.unwanted.pop(topic, None)
+        refused: Mapping[str, str] = {}
         try:
             outcome = await self._ask_for(topics, deadline_s)
+            refused = outcome.refused
             outcome.raise_refusals()
             _raise_unanswered("subscribe", outcome, deadline_s)
         except BaseException:
-            self.forget([topic for topic in topics if topic not in self.confirmed])
+            failed = [topic for topic in topics if topic not in self.confirmed]
+            self.forget(failed)
+            self.unwanted.update({topic: None for topic in failed if topic not in refused})
             raise
 
     async def unsubscribe(self, topics: Sequence[str], deadline_s: float) -> None:
@@ -73,17 +83,19 @@ class Topics:
         Whatever happens, they are not asked for again.
         """
         self.forget(topics)
-        outcome = await self._link.ask(self._unsubscriptions(topics), deadline_s)
+        outcome = await self._unsubscribe(topics, deadline_s)
         outcome.raise_refusals()
         _raise_unanswered("unsubscribe", outcome, deadline_s)
 
     async def resubscribe(self) -> None:
         """Ask for every wanted topic on a new connection; what fails is reported.
 
-        Raises DeadlineExceeded when nothing at all was confirmed, ConnectionClosed.
+        Raises DeadlineExceeded when nothing at all was confirmed, AuthenticationError,
+        ConnectionClosed, and SubscriptionError where no refused topic may be given up.
         """
         topics = tuple(self.desired)
         self.confirmed.clear()
+        self.unwanted.clear()
         await self._ask_again(topics)
         if self.desired and not self.confirmed:
             raise DeadlineExceeded(
@@ -91,25 +103,38 @@ class Topics:
             )
 
     async def renew(self, topics: Sequence[str]) -> None:
-        """Subscribe single topics anew: silent ones, and those without an answer so far."""
-        topics = [topic for topic in topics if topic in self.desired]
-        silent = [topic for topic in topics if topic in self.confirmed]
+        """Subscribe single topics anew: silent ones, and those without an answer so far.
+
+        Ends the unwanted ones first.
+        """
+        again = [topic for topic in topics if topic in self.desired]
+        silent = [topic for topic in again if topic in self.confirmed]
         try:
+            if self.unwanted:
+                ended = tuple(self.unwanted)
+                await self._unsubscribe(ended, self._deadline_s)
+                # The two requests may have left in either order.
+                again += [topic for topic in ended if topic in self.desired and topic not in again]
             if silent:
                 for topic in silent:
                     self._tell(topic, TopicEvent.SILENT, "silent while others talk")
                     del self.confirmed[topic]
                 await self._link.ask(self._unsubscriptions(silent), self._deadline_s)
-            await self._ask_again(topics)
+            await self._ask_again(again)
         except ConnectionClosed:
             return  # whoever watches the connection sees it, and everything is asked anew
-        for topic in topics:
+        for topic in again:
             if topic in self.confirmed:
                 self._tell(topic, TopicEvent.RENEWED)
 
     def missing(self) -> list[str]:
         """Wanted topics that are not confirmed."""
         return [topic for topic in self.desired if topic not in self.confirmed]
+
+    def abandon(self, topics: Sequence[str]) -> None:
+        """Do not want them any longer; those that are confirmed will be ended."""
+        self.unwanted.update({topic: None for topic in topics if topic in self.confirmed})
+        self.forget(topics)
 
     def forget(self, topics: Sequence[str]) -> None:
         """Do not want them any longer."""
@@ -119,6 +144,8 @@ class Topics:
 
     async def _ask_again(self, topics: Sequence[str]) -> None:
         outcome = await self._ask_for(topics, self._deadline_s)
+        if not self._strategy.gives_up_refused:
+            outcome.raise_refusals()
         self.forget(tuple(outcome.refused))
         for topic, why in outcome.refused.items():
             self._tell(topic, TopicEvent.REFUSED, why)
@@ -128,8 +155,17 @@ class Topics:
     async def _ask_for(self, topics: Sequence[str], deadline_s: float) -> Outcome:
         requests = self._strategy.subscribe(topics, self._link.take_request_ids(len(topics)))
         outcome = await self._link.ask(requests, deadline_s)
+        outcome.raise_unauthorized("subscription")
         # One that was unsubscribed meanwhile is not wanted back.
         self.confirmed.update({topic: None for topic in outcome.confirmed if topic in self.desired})
+        return outcome
+
+    async def _unsubscribe(self, topics: Sequence[str], deadline_s: float) -> Outcome:
+        self.unwanted.update(dict.fromkeys(topics))
+        outcome = await self._link.ask(self._unsubscriptions(topics), deadline_s)
+        for topic in topics:
+            if topic not in outcome.unanswered:
+                self.unwanted.pop(topic, None)
         return outcome
 
     def _unsubscriptions(self, topics: Sequence[str]) -> list[ControlRequest]:

@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "unfinished": False,
         "error": None,
     },
+    "hotlog.HotLog": lambda: {"capacity": 1 << 16, "level": 30, "poll_s": None},
     "latency.LatencyRecorder": lambda: {"capacity": 16},
     "messages.PyMessageSink": lambda: {"callback": print},
     "ratelimit.TokenBucket": lambda: {"capacity": 5, "refill_per_s": 1.0, "clock": any_clock},
@@ -69,7 +70,7 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "clock": any_clock,
     },
     "ratelimit.RollingWindow": lambda: {"limit": 5, "window_s": 1.0, "guard_s": 0.1, "clock": any_clock},
-    "ratelimit.LimitGroup": lambda: {"limits": [TokenBucket(1, 1.0)]},
+    "limit_group.LimitGroup": lambda: {"limits": [TokenBucket(1, 1.0)]},
     "queue.EventQueue": lambda: {"capacity": 5, "policy": "pause", "reserve": 1},
     "route.Receiver": lambda: {
         "decoder": Decoder(SCHEMA),
@@ -77,6 +78,7 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "connection_id": 1,
     },
     "route.Router": lambda: {"schema": SCHEMA, "symbols": SymbolTable()},
+    "tap.FrameTap": lambda: {"capacity_bytes": 1000},
     "unpacking.InflatingSink": lambda: {
         "sink": PyMessageSink(print),
         "packing": "gzip",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from hmac import digest
 from pathlib import Path
@@ -15,6 +17,7 @@ from types import ModuleType
 import pytest
 
 from cexnet_core.decode import Decoder
+from cexnet_core.hotlog import HotLog
 from cexnet_core.ratelimit import TokenBucket
 from cexnet_core.schema import Field, Message, WireSchema
 from cexnet_core.signing import HmacSigner
@@ -112,3 +115,42 @@ def test_the_other_kernels_are_used_in_c(engine: ModuleType) -> None:
     bucket = TokenBucket(1, 0.001)
     assert engine.is_granted(bucket)
     assert not engine.is_granted(bucket)
+
+
+def test_threads_log_from_c_without_the_gil(engine: ModuleType) -> None:
+    producers, rounds = 4, 20_000
+    records: list[logging.LogRecord] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    keeper = Keeper()
+    logger = logging.getLogger("cexnet.hotlog")
+    logger.addHandler(keeper)
+    try:
+        # Small enough to wrap around all the time and to overrun now and then.
+        with HotLog(1 << 17, poll_s=0.0005) as log:
+            template = log.template("cexnet.hotlog", logging.WARNING, "%d %d %f %s")
+            with ThreadPoolExecutor(producers) as pool:
+                jobs = [
+                    pool.submit(engine.log_without_the_gil, template, each, rounds) for each in range(producers)
+                ]
+            taken = sum(job.result() for job in jobs)
+            assert log.flush(60)
+    finally:
+        logger.removeHandler(keeper)
+    seen: dict[int, list[int]] = {each: [] for each in range(producers)}
+    reported = 0
+    for record in records:
+        assert isinstance(record.args, tuple)
+        if len(record.args) == 2:
+            reported += record.args[0]
+            continue
+        producer, number, quarter, text = record.args
+        assert (quarter, text) == (number / 4, "0123456789"[: number % 11])
+        seen[producer].append(number)
+    assert all(numbers == sorted(set(numbers)) for numbers in seen.values())
+    assert sum(map(len, seen.values())) == taken
+    assert taken + reported == producers * rounds
+    assert log.lost == reported

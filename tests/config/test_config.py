@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cexnet.config import Config, ExchangeConfig, WebSocketConfig, config_from_dict, load, load_config, rows
 from cexnet.config.layers import Layer, merge
 from cexnet.credentials import Secret
+from cexnet.http.hedge import HedgePolicy
 from cexnet_core.errors import ConfigurationError
 
 TEXT = """
@@ -142,7 +144,9 @@ def test_the_example_holds_the_defaults() -> None:
     config = config_from_dict(tree)
     assert config.websocket.liveness == Config().websocket.liveness
     assert config.websocket.reconnect.base_s == Config().websocket.reconnect.base_s
-    assert config.rest == Config().rest
+    assert config.rest.breaker == Config().rest.breaker
+    assert config.rest.hedging == HedgePolicy()
+    assert structs.replace(config.rest, hedging=None, clock_every_s=None) == Config().rest
     assert config.log == Config().log
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cexnet.cli.capture import read_capture
 from cexnet.exchanges import get_exchange
+from cexnet.recording.capture import read_capture
 from cexnet_core.decode import Decoder
 from cexnet_core.schema import WireSchema
 from tests.core.oracle import expect, observe, without_exact

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import EventKind, SymbolTable
+from cexnet_core.hotlog import process_log
 from cexnet_core.queue import POLICIES, EventQueue
 from cexnet_core.route import Receiver, Router
 from cexnet_core.schema import Field, Message, WireSchema
@@ -188,6 +189,7 @@ def test_failing_callbacks_do_not_lose_events(caplog: pytest.LogCaptureFixture) 
     source.put("depth", "A", 1)
     source.put("depth", "A", 2)
     assert [event.sequence for event in queue.take(5)] == [1]
+    assert process_log.flush()
     assert caplog.text.count("RuntimeError: callback bug") == 4
     assert sum(stream.handler_errors for stream in source.router.streams()) == 0
 

@@ -9,7 +9,8 @@ import pytest
 from cexnet_core import clock
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.limit import Limit
-from cexnet_core.ratelimit import FixedWindow, LimitGroup, RollingWindow, TokenBucket
+from cexnet_core.limit_group import LimitGroup
+from cexnet_core.ratelimit import FixedWindow, RollingWindow, TokenBucket
 
 SECOND = 1_000_000_000
 
@@ -302,6 +303,60 @@ def test_a_blocked_group_leaves_its_limiters_to_others(now: Clock) -> None:
     assert free.try_acquire() == 0
     shared.block_for(3 * SECOND)
     assert free.try_acquire(0) == 3 * SECOND
+
+
+def test_what_is_held_is_free_for_nobody_and_counts_once_settled(limiter: Limit, now: Clock) -> None:
+    group = LimitGroup([limiter])
+    assert group.try_hold(6) == 0
+    assert (limiter.held, limiter.remaining) == (6, 4)
+    assert limiter.hold_wait_ns(4) == 0
+    assert group.try_hold(5) == limiter.hold_wait_ns(5) == -1  # no time will do
+    now.now_ns += 100 * SECOND  # however long it takes
+    assert group.try_hold(5) == -1
+    group.settle(6)
+    assert (limiter.held, limiter.remaining) == (0, 4)
+    assert 0 < group.try_hold(5) <= 10 * SECOND
+    assert limiter.last_grant_ns == now.now_ns
+
+
+def test_what_is_released_never_counts(limiter: Limit) -> None:
+    group = LimitGroup([limiter])
+    assert group.try_hold(10) == 0
+    group.release(10)
+    assert (limiter.held, limiter.remaining) == (0, 10)
+    assert limiter.try_acquire(10) == 0
+
+
+def test_a_stated_count_may_contain_what_is_held(limiter: Limit) -> None:
+    group = LimitGroup([limiter])
+    assert group.try_hold(3) == 0
+    limiter.observe_used(3)
+    assert limiter.remaining == 7
+    limiter.observe_used(5)
+    assert limiter.remaining == 5
+    group.settle(3)
+    assert limiter.remaining == 5
+
+
+def test_held_in_all_or_in_none(now: Clock) -> None:
+    wide, narrow = RollingWindow(10, 10.0, clock=now), TokenBucket(2, 1.0, clock=now)
+    group = LimitGroup([wide, narrow])
+    assert group.try_hold((5, 2)) == 0
+    assert group.try_hold((5, 1)) == -1
+    assert (wide.held, narrow.held) == (5, 2)
+    with pytest.raises(ConfigurationError, match="can never be granted"):
+        group.try_hold((11, 1))
+    with pytest.raises(ConfigurationError, match="never fits"):
+        wide.hold_wait_ns(11)
+
+
+def test_a_block_holds_back_and_tells_how_long(limiter: Limit, now: Clock) -> None:
+    assert limiter.blocked_ns == 0
+    limiter.block_for(3 * SECOND)
+    now.now_ns += SECOND
+    assert limiter.blocked_ns == LimitGroup([limiter]).try_hold(1) == 2 * SECOND
+    now.now_ns += 5 * SECOND
+    assert limiter.blocked_ns == 0
 
 
 def test_empty_group_grants_everything() -> None:

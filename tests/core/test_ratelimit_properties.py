@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 )
 
 from cexnet_core.limit import Limit
-from cexnet_core.ratelimit import FixedWindow, LimitGroup, RollingWindow, TokenBucket
+from cexnet_core.limit_group import LimitGroup
+from cexnet_core.ratelimit import FixedWindow, RollingWindow, TokenBucket
 
 LIMIT = 7
 WINDOW_NS = 1_000

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import BookTicker, DepthUpdate, Event, EventKind, SymbolTable
+from cexnet_core.hotlog import process_log
 from cexnet_core.route import Receiver, Router
 from cexnet_core.schema import Field, Message, SequenceRule, WireSchema
 from cexnet_core.stream import Stream
@@ -219,8 +220,22 @@ def test_handler_exception_without_callback_is_logged(caplog: pytest.LogCaptureF
 
     line.router.add(EventKind.BOOK_TICKER, "BTCUSDT", fail)
     line.ticker("BTCUSDT", 1)
+    assert process_log.flush()
     assert "BookTicker BTCUSDT" in caplog.text
     assert "strategy bug" in caplog.text
+
+
+def test_gaps_are_logged_within_a_bound(caplog: pytest.LogCaptureFixture) -> None:
+    line = Line()
+    stream = line.router.add(EventKind.DEPTH_UPDATE, "BTCUSDT", print)
+    for sequence in range(1, 2001, 2):
+        line.depth("BTCUSDT", sequence, sequence)
+    assert stream.gaps == 999
+    assert process_log.flush()
+    gaps = [record for record in caplog.records if record.name == "cexnet.route"]
+    assert 0 < len(gaps) < 999  # ten a second
+    held_back = sum(record.args[0] for record in caplog.records if record.name == "cexnet.hotlog")  # type: ignore[index, misc]
+    assert len(gaps) + held_back == 999
 
 
 def test_failing_gap_and_error_callbacks_do_not_escape() -> None:
@@ -330,7 +345,9 @@ def test_a_broken_handler_is_logged_ever_more_rarely(caplog: pytest.LogCaptureFi
     for sequence in range(1, 101):
         line.ticker("BTCUSDT", sequence)
     assert stream.handler_errors == 100
-    assert len(caplog.records) == 7  # the 1st, 2nd, 4th ... 64th
+    assert process_log.flush()
+    failed = [record for record in caplog.records if record.name == "cexnet.route"]
+    assert len(failed) == 7  # the 1st, 2nd, 4th ... 64th
 
 
 def test_latency_of_every_event_is_recorded_and_stages_are_sampled() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cexnet.cli.capture import read_capture
 from cexnet.exchanges import get_exchange
+from cexnet.recording.capture import read_capture
 from cexnet_core.decode import Decoder
 from cexnet_core.events import DecodeError, Event, EventKind, SymbolTable
 from cexnet_core.route import Receiver, Router

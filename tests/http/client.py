@@ -6,6 +6,7 @@ from typing import Any
 
 from cexnet.exchanges import binance_rest
 from cexnet.http.manager import RestManager
+from cexnet.http.meters import MeterRegistry
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from tests.http.accounts import CREDENTIALS
@@ -30,4 +31,6 @@ def strategies() -> RestStrategySet:
 
 
 def manager(peer: Peer, **options: Any) -> RestManager:
+    # Meters of its own: within one test a port may come round again.
+    options.setdefault("meters", MeterRegistry())
     return RestManager(strategies(), base_url=peer.url, name="binance", **options)

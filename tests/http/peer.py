@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Seen:
     headers: dict[str, str]
     body: bytes
     connection: int
+    address: str = ""
 
     @property
     def path(self) -> str:
@@ -107,7 +109,8 @@ def cut(data: bytes, declared: int) -> Step:
 class Peer:
     """``async with Peer(step, ...) as peer``: then talk to ``peer.url``."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.steps = list(steps)
         self.seen: list[Seen] = []
         self.connections = 0
@@ -116,8 +119,9 @@ class Peer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        origin = "https://localhost" if self._tls else "http://127.0.0.1"
+        self.url = f"{origin}:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -137,6 +141,7 @@ class Peer:
         try:
             while not writer.is_closing():
                 seen = await self._read(reader, number)
+                seen.address = writer.get_extra_info("peername")[0]
                 self.seen.append(seen)
                 self.arrived.set()
                 step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]

@@ -9,7 +9,7 @@ import pytest
 
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
-from cexnet.http.auth import SignedHeaders, SignedQuery
+from cexnet.http.auth import SignedQuery
 from cexnet.http.endpoint import Call, Endpoint, Param, Params
 from cexnet_core.errors import AuthenticationError
 from tests.http.accounts import API_KEY, API_SECRET, CREDENTIALS
@@ -94,7 +94,7 @@ def test_mexc_published() -> None:
     ],
 )
 def test_gateio_published(method: str, params: Params, body: bytes, signature: str) -> None:
-    auth = SignedHeaders(gateio_rest.SIGNATURE, Credentials("key", Secret("secret")))
+    auth = gateio_rest.GateioSignature(Credentials("key", Secret("secret")))
     call = signed_call(method, "/api/v4/futures/orders", params, body)
     wire = auth.sign(call, 1541993715_987_654_321)
     assert wire.headers["SIGN"] == signature
@@ -104,7 +104,7 @@ def test_gateio_published(method: str, params: Params, body: bytes, signature: s
 
 
 def test_gateio_signs_the_query_unescaped_and_sends_it_escaped() -> None:
-    auth = SignedHeaders(gateio_rest.SIGNATURE, Credentials("key", Secret("secret")))
+    auth = gateio_rest.GateioSignature(Credentials("key", Secret("secret")))
     wire = auth.sign(signed_call("GET", "/api/v4/x", [("a", "b c/ä"), ("d", "1&2")]), 10**9)
     assert wire.target == "/api/v4/x?a=b%20c%2F%C3%A4&d=1%262"
     empty = hashlib.sha512(b"").hexdigest()

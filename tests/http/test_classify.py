@@ -6,12 +6,14 @@ import json
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
 from cexnet.http.answers import Answer
 from cexnet.http.endpoint import Call, Endpoint
 from cexnet.http.faults import FaultKind, TransportFault
+from cexnet.types import OrderRequest, Side
 from cexnet_core import errors
 
 READ = Call(Endpoint("r", "GET", "/r"), "/r", bytes)
@@ -53,7 +55,7 @@ BINANCE = [
     *[("auth", code, "") for code in (-1002, -1022, -2014, -2015)],
     ("clock", -1021, "Timestamp for this request is outside of the recvWindow."),
     *[("rate", code, "") for code in (-1003, -1015, -1034)],
-    *[("invalid", code, "") for code in (-1013, -1100, -1111, -1121, -1128, -1130)],
+    *[("invalid", code, "") for code in (-1013, *range(-1130, -1099))],
     ("funds", -2010, "Account has insufficient balance for requested action."),
     ("duplicate", -2010, "Duplicate order sent."),
     ("not_found", -2011, "Unknown order sent."),
@@ -127,6 +129,8 @@ UNDECIDED = [
     (gateio_rest, 500, {"label": "INTERNAL", "message": ""}),
     (gateio_rest, 400, {"label": "SERVER_TIMEOUT", "message": ""}),
     (gateio_rest, 202, {"id": "1"}),
+    (gateio_rest, 402, {"label": "SERVER_ERROR", "message": ""}),
+    (binance_rest, 409, {"code": -2021, "msg": "Order cancel-replace partially failed."}),
 ]
 
 
@@ -137,6 +141,10 @@ def test_undecided_is_unknown_for_an_order_and_retryable_for_a_read(
     error = refusal(module, ORDER, answer(status, body))
     assert type(error) is errors.OutcomeUnknown
     assert (error.outcome, error.retryable, error.client_order_id) == ("unknown", False, "cx1")
+    assert (error.endpoint, error.status) == (ORDER.endpoint.label, status)
+    if isinstance(body, dict) and "id" not in body:
+        assert error.exchange_code == str(body.get("code", body.get("label")))
+        assert error.exchange_message == body.get("msg", body.get("message"))
     assert "cx1" in str(error)
     if status != 500 or module is gateio_rest:
         error = refusal(module, READ, answer(status, body))
@@ -228,6 +236,28 @@ def test_a_retry_after_that_is_no_number_is_none(text: str) -> None:
     assert error.retry_after_s is None
 
 
+@pytest.mark.parametrize(
+    "date, most_s",
+    [
+        ("Wed, 16 Nov 5138 09:46:29 GMT", 10.0),  # ten seconds before the reset, by the exchange's clock
+        ("Thu, 17 Nov 5138 09:46:29 GMT", 0.0),
+        ("not a date", 1e11),
+        ("", 1e11),
+    ],
+)
+def test_a_reset_time_is_read_by_the_exchanges_own_clock(date: str, most_s: float) -> None:
+    given = answer(
+        429,
+        {"label": "TOO_MANY_REQUESTS"},
+        X_Gate_RateLimit_Reset_Timestamp="99999999999",
+        **({"Date": date} if date else {}),
+    )
+    error = refusal(gateio_rest, READ, given)
+    assert error is not None
+    assert error.retry_after_s is not None
+    assert most_s * 0.9 <= error.retry_after_s <= most_s
+
+
 @pytest.mark.parametrize("kind", ["connect", "reset", "closed"])
 def test_faults_before_the_first_byte(kind: FaultKind) -> None:
     handler = binance_rest.rest_strategies().exceptions
@@ -237,8 +267,10 @@ def test_faults_before_the_first_byte(kind: FaultKind) -> None:
     error = handler.fault(ORDER, TransportFault("tls", "bad certificate", sent=False))
     assert type(error) is errors.RequestNotSent
     assert not error.retryable
+    assert (error.endpoint, error.client_order_id) == ("POST /o", "cx1")
     error = handler.fault(ORDER, TransportFault("deadline", "", sent=False))
     assert type(error) is errors.DeadlineExceeded
+    assert (error.outcome, error.endpoint, error.client_order_id) == ("not_sent", "POST /o", "cx1")
 
 
 @pytest.mark.parametrize("kind", ["reset", "closed", "malformed", "too_large", "deadline"])
@@ -255,13 +287,39 @@ def test_faults_after_the_first_byte_of_a_read() -> None:
     error = handler.fault(READ, TransportFault("reset", "x", sent=True))
     assert type(error) is errors.ExchangeUnavailable
     assert error.retryable
-    assert type(handler.fault(READ, TransportFault("deadline", "x", sent=True))) is (errors.DeadlineExceeded)
+    late = handler.fault(READ, TransportFault("deadline", "x", sent=True))
+    assert type(late) is errors.DeadlineExceeded
+    assert (late.outcome, late.endpoint) == ("unknown", "GET /r")
 
 
 def test_a_refusal_whose_body_was_lost_is_still_a_refusal() -> None:
     handler = binance_rest.rest_strategies().exceptions
     error = handler.fault(ORDER, TransportFault("reset", "x", sent=True, status=429))
     assert type(error) is errors.RateLimited
+
+
+@pytest.mark.parametrize("module", [binance_rest, gateio_rest, mexc_rest])
+@pytest.mark.parametrize("body", [b"<html>maintenance</html>", b"", b'{"a":', b"\xff"])
+def test_a_success_that_is_no_json_is_none_for_any_request(module: ModuleType, body: bytes) -> None:
+    requests = module.rest_strategies().request
+    order = OrderRequest("S", Side.SELL, "1", "1")
+    for call in (
+        requests.ping(),
+        requests.server_time(),
+        requests.depth("S", 5),
+        requests.place_order(order),
+        requests.cancel_order("S", "1", ""),
+        requests.query_order("S", "1", ""),
+    ):
+        with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
+            call.parse(body)
+
+
+@pytest.mark.parametrize("module", [binance_rest, gateio_rest, mexc_rest])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":', b'{"code":-9,"msg":"x"}', b'{"label":"X"}'])
+def test_a_5xx_on_an_order_is_unknown_whatever_its_body(module: ModuleType, status: int, body: bytes) -> None:
+    assert type(refusal(module, ORDER, answer(status, body))) is errors.OutcomeUnknown
 
 
 def test_an_unreadable_success() -> None:

@@ -12,9 +12,11 @@ import pytest
 
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
 from cexnet.http.endpoint import Call, Priority
+from cexnet.http.intents import average_price, build_call
 from cexnet.http.strategies import RequestStrategy
 from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.secret import Secret
 
 EXCHANGES = [binance_rest, gateio_rest, mexc_rest]
 
@@ -134,7 +136,7 @@ def test_cancels_and_orders_are_never_idempotent_and_cancels_go_first(module: Mo
     for endpoint in module.ENDPOINTS:
         if endpoint.method == "GET":
             assert endpoint.idempotent
-        elif not endpoint.path.endswith("/test"):
+        elif not endpoint.path.endswith(("/test", "/userDataStream")):
             assert not endpoint.idempotent
             lane = Priority.CANCEL if endpoint.method == "DELETE" else Priority.PLACE
             assert endpoint.priority == lane
@@ -262,3 +264,78 @@ def test_mexc_answers_an_order_with_little_more_than_its_id() -> None:
     call = requests(mexc_rest).place_order(order())
     found = call.parse(b'{"symbol":"BTCUSDT","orderId":"C02__1","orderListId":-1}')
     assert found == Order("BTCUSDT", "C02__1", "abc", OrderStatus.NEW, Side.SELL, "10.00", "0.5", "0")
+
+
+@pytest.mark.parametrize(
+    "cost, quantity, expected",
+    [
+        ("25000.05", "0.5", "50000.1"),
+        ("100", "3", "33.33333333333333"),
+        ("0.00000003", "1000", "0.00000000003"),
+        ("3000", "1", "3000"),
+        ("0", "1", None),
+        ("1", "0", None),
+        ("-1", "1", None),
+        ("", "1", None),
+        ("nan", "1", None),
+    ],
+)
+def test_an_average_price_is_cost_over_quantity(cost: str, quantity: str, expected: str | None) -> None:
+    assert average_price(cost, quantity) == expected
+
+
+def test_an_average_price_of_no_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a number"):
+        average_price("much", "1")
+
+
+@pytest.mark.parametrize("module", [binance_rest, mexc_rest])
+def test_binance_and_mexc_give_what_was_paid(module: ModuleType) -> None:
+    answer = {
+        "symbol": "S",
+        "orderId": 1,
+        "clientOrderId": "abc",
+        "status": "PARTIALLY_FILLED",
+        "side": "BUY",
+        "origQty": "2",
+        "executedQty": "0.5",
+        "cummulativeQuoteQty": "10.25",
+        "price": "21",
+    }
+    parse = requests(module).query_order("S", "1", "").parse
+    assert parse(json.dumps(answer).encode()).average_price == "20.5"
+    answer |= {"executedQty": "0", "cummulativeQuoteQty": "0", "status": "NEW"}
+    assert parse(json.dumps(answer).encode()).average_price is None
+    del answer["cummulativeQuoteQty"]
+    assert parse(json.dumps(answer).encode()).average_price is None
+
+
+def test_gateio_gives_the_average_itself() -> None:
+    answer = {
+        "id": "1",
+        "text": "t-abc",
+        "currency_pair": "S",
+        "status": "open",
+        "side": "buy",
+        "amount": "2",
+        "left": "1.5",
+        "price": "21",
+        "avg_deal_price": "20.5",
+    }
+    parse = requests(gateio_rest).query_order("S", "1", "").parse
+    assert parse(json.dumps(answer).encode()).average_price == "20.5"
+    assert parse(json.dumps(answer | {"left": "2", "avg_deal_price": "0"}).encode()).average_price is None
+    del answer["avg_deal_price"]
+    assert parse(json.dumps(answer).encode()).average_price is None
+
+
+@pytest.mark.parametrize("body", [object(), {1, object()}, {"a": b"x", "b": object()}])
+def test_a_body_that_is_no_json_is_refused_before_sending(body: object) -> None:
+    with pytest.raises(ConfigurationError, match="the body cannot be written as JSON"):
+        build_call(requests(binance_rest), "POST", "/x", bytes, body=body)
+
+
+def test_a_secret_in_a_body_goes_on_the_wire() -> None:
+    call = build_call(requests(binance_rest), "POST", "/x", bytes, body={"k": Secret("v")})
+    assert call.body == b'{"k":"v"}'
+    assert "v" not in repr(call)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from cexnet.http.endpoint import Call, Endpoint, Priority
+from cexnet.http.endpoint import Priority
 from cexnet.http.limits import LimitScope, ScopedLimiter
+from cexnet.http.meters import Budget
+from cexnet.http.waiting import PATIENCE
 from cexnet_core.errors import (
     Banned,
     ConfigurationError,
@@ -17,52 +19,16 @@ from cexnet_core.errors import (
     RateLimited,
     RequestNotSent,
 )
-
-HOUR = 3600.0
-LATER_S = 30.0
-
-
-def call(
-    *scopes: str,
-    weight: int = 1,
-    name: str = "e",
-    symbol: str = "",
-    priority: Priority = Priority.QUERY,
-) -> Call[bytes]:
-    endpoint = Endpoint(name, "GET", "/" + name, weight, scopes, priority=priority)
-    return Call(endpoint, "/", bytes, weight=weight, scope_key=symbol, priority=priority)
-
-
-def deadline(after_s: float = LATER_S) -> float:
-    return asyncio.get_running_loop().time() + after_s
-
-
-async def acquire(limiter: ScopedLimiter, one: Call[Any], after_s: float = LATER_S) -> Any:
-    return await limiter.acquire(one, deadline(after_s))
-
-
-async def queued(limiter: ScopedLimiter, *calls: Call[Any]) -> list[asyncio.Task[Any]]:
-    """Tasks that wait in the order given."""
-    tasks = []
-    for one in calls:
-        tasks.append(asyncio.create_task(acquire(limiter, one, 2 * HOUR)))
-        before = limiter.waiting
-        while limiter.waiting == before and not tasks[-1].done():
-            await asyncio.sleep(0)
-    return tasks
+from tests.http.limiting import HOUR, acquire, call, hourly, queued, spend
 
 
 def note(done: list[Any], name: Any, task: asyncio.Task[Any]) -> None:
     done.append(name)
 
 
-def hourly(limit: int, name: str = "w", **options: Any) -> LimitScope:
-    return LimitScope(name, limit, HOUR, counts="weight", **options)
-
-
 async def test_all_scopes_or_none() -> None:
     limiter = ScopedLimiter([hourly(10, "a"), hourly(3, "b")])
-    await acquire(limiter, call("a", "b", weight=3))
+    await spend(limiter, call("a", "b", weight=3))
     with pytest.raises(DeadlineExceeded, match="nothing was sent"):
         await acquire(limiter, call("a", "b", weight=1))
     assert limiter.remaining == {"a": 7, "b": 0}
@@ -84,7 +50,7 @@ async def test_buckets_per_endpoint_and_per_symbol() -> None:
     )
     await acquire(limiter, call("e", name="x"))
     await acquire(limiter, call("e", name="y"))
-    await acquire(limiter, call("s", name="x", symbol="A"))
+    await spend(limiter, call("s", name="x", symbol="A"))
     await acquire(limiter, call("s", name="y", symbol="B"))
     with pytest.raises(DeadlineExceeded):
         await acquire(limiter, call("s", name="z", symbol="A"))
@@ -182,7 +148,11 @@ async def test_the_deadline_of_one_who_stands_behind() -> None:
 
 async def test_waits_end_by_themselves() -> None:
     limiter = ScopedLimiter([LimitScope("w", 2, 0.02)])
-    await asyncio.gather(*[acquire(limiter, call("w")) for _ in range(7)])
+
+    async def request() -> None:
+        limiter.settle(await acquire(limiter, call("w")))
+
+    await asyncio.gather(*[request() for _ in range(7)])
     assert limiter.waiting == 0
 
 
@@ -263,6 +233,59 @@ async def test_what_never_fits_is_refused_by_name() -> None:
         await acquire(limiter, call("w", weight=6))
     with pytest.raises(ConfigurationError, match="same name"):
         ScopedLimiter([hourly(1), hourly(2)])
+
+
+async def test_nobody_is_overtaken_for_ever() -> None:
+    limiter = ScopedLimiter([hourly(1)])
+    held = await acquire(limiter, call("w"))
+    served: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    async def request(lane: Priority) -> None:
+        served.put_nowait((lane.name, await acquire(limiter, call("w", priority=lane), 2 * HOUR)))
+
+    lanes = [Priority.BACKGROUND, Priority.QUERY, *[Priority.CANCEL] * 30]
+    order = []
+    async with asyncio.TaskGroup() as tasks:
+        for count, lane in enumerate(lanes, 1):
+            tasks.create_task(request(lane))
+            while limiter.waiting < count:
+                await asyncio.sleep(0)
+        for _ in lanes:
+            limiter.give_back(held)
+            name, held = await served.get()
+            order.append(name)
+    # Both are overtaken as often as allowed; then the one that came first goes first.
+    assert order == ["CANCEL"] * PATIENCE + ["BACKGROUND", "QUERY"] + ["CANCEL"] * (30 - PATIENCE)
+
+
+async def test_a_long_wait_at_one_bucket_does_not_close_the_others() -> None:
+    limiter = ScopedLimiter([hourly(10, "ip"), hourly(1, "orders")])
+    await acquire(limiter, call("ip", "orders"))
+    (order,) = await queued(limiter, call("ip", "orders", priority=Priority.PLACE))
+    await acquire(limiter, call("ip", name="query", priority=Priority.BACKGROUND))
+    assert not order.done()
+    order.cancel()
+    await asyncio.gather(order, return_exceptions=True)
+
+
+async def test_the_view_tells_what_is_left_under_way_and_waiting() -> None:
+    scope, part = hourly(10, "ip"), LimitScope("each", 3, HOUR, per="endpoint")
+    limiter = ScopedLimiter([scope, part])
+    both = call("ip", "each", weight=4)
+    limiter.settle(await acquire(limiter, both))
+    held = await acquire(limiter, both)
+    waits = await queued(limiter, both, call("ip", "each", weight=4, priority=Priority.CANCEL))
+    view = limiter.view()
+    assert view.budgets == (Budget(scope, "", 2, 4, 0.0), Budget(part, "e", 1, 1, 0.0))
+    assert view.waiting == {Priority.QUERY: 1, Priority.CANCEL: 1}
+    assert view.banned_for_s == 0
+    limiter.block(both, RateLimited("slow", retry_after_s=HOUR / 2))
+    assert all(HOUR / 2 - 60 < budget.blocked_s <= HOUR / 2 for budget in limiter.view().budgets)
+    limiter.give_back(held)
+    limiter.settle(held)  # ended already: counts for nothing
+    assert [budget.remaining for budget in limiter.view().budgets] == [6, 2]
+    limiter.close()
+    await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def test_many_waiters_are_served_in_order() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hmac
 import time
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from cexnet.http.endpoint import Call, Endpoint
 from cexnet.http.manager import RestManager
 from cexnet_core.errors import (
     Banned,
+    CircuitOpen,
     ClockSkewError,
     ConfigurationError,
     DeadlineExceeded,
@@ -141,7 +143,7 @@ async def test_skew_resynchronises_once_and_signs_once_more() -> None:
     async with Peer(skewed, *[reply(TIME)] * 3, reply(PLACED)) as peer, manager(peer) as rest:
         order = await rest.place_order(LIMIT_BUY)
         assert order.order_id == "7"
-        assert rest.counters.clock_syncs == 1
+        assert rest.metrics().clock.syncs == 1
         late, fresh = peer.seen[0].query, peer.seen[-1].query
         assert abs(int(fresh["timestamp"]) - TIME["serverTime"]) < 60_000
         assert late["recvWindow"] == fresh["recvWindow"]
@@ -177,7 +179,7 @@ def skewed_server(behind_ms: int) -> Step:
 async def test_many_skewed_requests_resynchronise_together() -> None:
     async with Peer(skewed_server(behind_ms=3_600_000)) as peer, manager(peer) as rest:
         await asyncio.gather(*[rest.query_order("BTCUSDT", order_id="7") for _ in range(8)])
-        assert rest.counters.clock_syncs == 1
+        assert rest.metrics().clock.syncs == 1
         paths = [seen.path for seen in peer.seen]
         assert paths.count("/api/v3/time") == 3
         assert abs(rest.clock.offset_ns + 3600 * 10**9) < 10**9
@@ -193,8 +195,9 @@ async def test_a_time_endpoint_that_complains_of_our_clock_does_not_lock_up() ->
 
 async def test_a_resync_is_bounded_by_the_deadline() -> None:
     async with Peer(SKEWED, hang()) as peer, manager(peer) as rest:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(ClockSkewError) as caught:
             await rest.query_order("BTCUSDT", order_id="7", deadline_s=0.1)
+        assert isinstance(caught.value.__cause__, DeadlineExceeded)
 
 
 async def test_a_throttled_read_waits_and_goes_on() -> None:
@@ -221,8 +224,10 @@ async def test_a_ban_stops_everything() -> None:
         with pytest.raises(Banned):
             await rest.ping()
         for call in (rest.ping, lambda: rest.cancel_order("BTCUSDT", order_id="7")):
-            with pytest.raises(DeadlineExceeded):
+            with pytest.raises(CircuitOpen) as caught:
                 await call()
+            assert caught.value.outcome == "not_sent"
+            assert 100 < (caught.value.retry_after_s or 0) <= 120
         assert len(peer.seen) == 1
 
 
@@ -269,8 +274,8 @@ async def test_a_duplicate_is_named() -> None:
     twice = reply({"code": -2010, "msg": "Duplicate order sent."}, status=400)
     async with Peer(twice) as peer, manager(peer) as rest:
         with pytest.raises(DuplicateOrder) as caught:
-            await rest.place_order(LIMIT_BUY)
-        assert caught.value.client_order_id == peer.seen[0].query["newClientOrderId"]
+            await rest.place_order(replace(LIMIT_BUY, client_order_id="mine"))
+        assert caught.value.client_order_id == peer.seen[0].query["newClientOrderId"] == "mine"
 
 
 async def test_closing_fails_what_runs_and_leaves_no_socket() -> None:

@@ -6,6 +6,14 @@ from collections.abc import AsyncIterator
 from types import ModuleType
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
@@ -60,6 +68,7 @@ async def test_an_order_lives_and_is_cancelled(venue: Venue) -> None:
     rest, symbol, sim, _ = venue
     placed = await rest.place_order(await resting(rest, symbol))
     assert placed.status is OrderStatus.NEW
+    assert placed.average_price is None
     assert placed.client_order_id
     found = await rest.query_order(symbol, client_order_id=placed.client_order_id)
     assert (found.order_id, found.side, found.status) == (
@@ -84,6 +93,8 @@ async def test_an_order_that_crosses_is_filled(venue: Venue) -> None:
     found = await rest.query_order(symbol, order_id=placed.order_id)
     assert found.status is OrderStatus.FILLED
     assert float(found.filled_quantity) == 0.001
+    assert found.average_price is not None
+    assert 0 < float(found.average_price) <= float(price)
 
 
 async def test_the_exchanges_refusals(venue: Venue) -> None:
@@ -105,3 +116,31 @@ async def test_the_exchanges_refusals(venue: Venue) -> None:
         with pytest.raises(AuthenticationError):
             await stranger.query_order(symbol, order_id=placed.order_id)
     assert sim.stats.signature_failures == 1
+
+
+@pytest.mark.parametrize("password", [None, "open sesame"])
+async def test_orders_signed_with_a_private_key(password: str | None) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    lock = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
+    async with Simulator("binance", ["BTCUSDT"], public_key=public.decode()) as sim:
+        credentials = Credentials(
+            sim.api_key, Secret(pem), key_password=Secret(password) if password else None
+        )
+        async with binance_rest.rest_manager(sim.rest_url, credentials) as rest:
+            for _ in range(20):  # base64 with and without the characters that a query escapes
+                placed = await rest.place_order(await resting(rest, "BTCUSDT"))
+                await rest.cancel_order("BTCUSDT", order_id=placed.order_id)
+            assert rest.metrics().variants[0].sign.count == rest.latency.sign.count >= 40
+        assert sim.stats.signature_failures == 0
+
+
+async def test_odd_parameters_are_signed_as_they_are_sent(venue: Venue) -> None:
+    rest, symbol, sim, _ = venue
+    name = "currency_pair" if "_" in symbol else "symbol"
+    path = "/api/v4/spot/open_orders" if "_" in symbol else "/api/v3/openOrders"
+    odd = {name: symbol, "note": "ä/☃ +&=%", "empty": "", "list": ["a", "b c"], "n": 0.00001, "on": True}
+    answer = await rest.get(path, params=odd)
+    assert answer.status == 200
+    assert sim.stats.signature_failures == 0

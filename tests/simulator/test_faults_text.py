@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from cexnet.simulator import FAULTS, Fault, Simulator, parse_fault
@@ -50,3 +53,27 @@ def test_every_fault_can_be_named_without_options() -> None:
     for name, kind in FAULTS.items():
         assert parse_fault(name).kind is kind
         assert kind.summary
+
+
+def test_rest_faults_have_text_too() -> None:
+    assert parse_fault("rest_error:status=503,executed=yes,request=POST /api/v3/order") == Fault(
+        "rest-error", status=503, executed=True, request="POST /api/v3/order"
+    )
+    assert parse_fault("skew:skew=-2.5,for=3") == Fault("skew", skew_s=-2.5, lasting_s=3.0)
+    with pytest.raises(ConfigurationError, match="executed cannot be 'perhaps'"):
+        parse_fault("rest-lost:executed=perhaps")
+    with pytest.raises(ConfigurationError, match="rest-forbidden has no option status"):
+        parse_fault("rest-forbidden:status=401")
+    with pytest.raises(ConfigurationError, match="200 is no HTTP error"):
+        parse_fault("rest-maintenance:status=200")
+    with pytest.raises(ConfigurationError, match="limit_scale"):
+        Simulator("binance", limit_scale=0)
+
+
+def test_every_fault_is_in_the_document() -> None:
+    document = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
+    if not document.exists():
+        pytest.skip("the documents are not part of an installed wheel")
+    rows = [row.split("|")[1] for row in document.read_text().splitlines() if row.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)}
+    assert set(FAULTS) <= listed

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from cexnet import Channel, Config, ExchangeConfig, Subscription, TransportFactory
+from cexnet.http.retry import FullJitterRetry
 from cexnet.simulator import Simulator
 from cexnet_core.errors import ConfigurationError
 
@@ -40,8 +41,10 @@ async def test_a_scrape_tells_what_was_counted() -> None:
             wanted = [Subscription(channel, "BTCUSDT") for channel in (Channel.TRADES, Channel.BOOK_TICKER)]
             await stream.initialize(wanted, log.on_event)
             await log.more(50)
-            for _ in range(3):
-                await rest.ping()
+            await rest.ping()
+            rest.swap(retry=FullJitterRetry())  # what is scraped does not start anew
+            await rest.ping()
+            await rest.ping()
             collector = ManagerCollector()
             collector.add(stream)
             collector.add(rest)
@@ -67,6 +70,9 @@ async def test_a_scrape_tells_what_was_counted() -> None:
     assert buckets == sorted(buckets)
     assert found[("cexnet_rest_requests_total", "binance")] == 3
     assert found[("cexnet_rest_stage_seconds_count", "binance", "total")] == 3
+    assert found[("cexnet_rest_breaker_open", "binance", "public")] == 0
+    assert found[("cexnet_rest_breaker_opened_total", "binance", "public")] == 0
+    assert found[("cexnet_rest_unsettled_orders", "binance")] == 0
     with pytest.raises(aiohttp.ClientConnectorError):
         await scrape(server.url)
 

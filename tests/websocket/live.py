@@ -9,7 +9,7 @@ from typing import Any
 
 from cexnet.exchanges import get_exchange
 from cexnet.simulator import Simulator
-from cexnet.types import Channel, Subscription
+from cexnet.types import MARKET_CHANNELS, Channel, Subscription
 from cexnet.websocket import (
     LivenessPolicy,
     ReconnectPolicy,
@@ -18,7 +18,7 @@ from cexnet.websocket import (
     TopicReport,
     WebSocketManager,
 )
-from cexnet_core.events import Event
+from cexnet_core.events import DepthUpdate, Event, Trade
 from tests.websocket.peer import PATIENCE_S
 
 QUICK = ReconnectPolicy(
@@ -74,6 +74,13 @@ class Log:
         await self.until(lambda: len(self.events) >= enough)
 
 
+async def seen(condition: Callable[[], object]) -> None:
+    """Wait for something that nobody announces."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 def quick_manager(name: str, simulator: Simulator, log: Log, **options: Any) -> WebSocketManager:
     strategies = get_exchange(name).websocket_strategies(simulator.ws_url)
     strategies.connection.reconnect = options.pop("reconnect", QUICK)
@@ -81,5 +88,22 @@ def quick_manager(name: str, simulator: Simulator, log: Log, **options: Any) -> 
     return WebSocketManager(strategies, name=name, on_state=log.on_state, on_topic=log.on_topic, **options)
 
 
-def topics_of(*symbols: str, channels: tuple[Channel, ...] = tuple(Channel)) -> list[Subscription]:
+def topics_of(*symbols: str, channels: tuple[Channel, ...] = MARKET_CHANNELS) -> list[Subscription]:
     return [Subscription(channel, symbol) for symbol in symbols for channel in channels]
+
+
+def assert_whole(log: Log) -> None:
+    """Every trade once and in order, and each book's updates without a hole."""
+    last_trade: dict[str, int] = {}
+    last_update: dict[str, int] = {}
+    for event in log.events:
+        if isinstance(event, Trade):
+            number = int(event.trade_id)
+            assert number == last_trade.get(event.symbol, number - 1) + 1
+            last_trade[event.symbol] = number
+        elif isinstance(event, DepthUpdate):
+            previous = last_update.get(event.symbol)
+            assert previous is None or event.first_sequence == previous + 1
+            last_update[event.symbol] = event.sequence
+    assert last_trade
+    assert last_update

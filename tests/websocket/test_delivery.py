@@ -12,6 +12,7 @@ from cexnet.websocket.delivery import Delivery
 from cexnet_core.decode import Decoder
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import EventKind, SymbolTable
+from cexnet_core.hotlog import process_log
 from cexnet_core.route import Receiver, Router
 from cexnet_core.schema import Field, Message, WireSchema
 
@@ -121,6 +122,7 @@ async def test_attached_callback_gets_everything_and_its_errors_are_counted(
     await delivery.close()
     assert seen == [1, *range(3, 1001)]
     assert delivery.callback_errors == 1
+    assert process_log.flush()
     assert "callback bug" in caplog.text
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "cexnet-delivery"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from cexnet_core.errors import ConnectionClosed, ProtocolError
 from cexnet_core.frames import FrameReader
+from cexnet_core.hotlog import process_log
 from cexnet_core.messages import CloseInfo, PyMessageSink
 from tests.websocket.conftest import Join, Joined
 from tests.websocket.peer import (
@@ -287,6 +288,7 @@ async def test_sink_errors_are_logged_without_a_callback(
     joined.client.reader.sink = PyMessageSink(raising)
     await joined.peer.write(frame(TEXT, b"one") + frame(TEXT, b"two"))
     await joined.inbox.take()
+    assert process_log.flush()
     assert "the sink of ws://127.0.0.1" in caplog.text
     assert "ZeroDivisionError" in caplog.text
     assert "secret" not in caplog.text

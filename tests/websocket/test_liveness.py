@@ -72,6 +72,22 @@ def test_a_quiet_market_is_probed_and_left_alone() -> None:
     assert Verdict.FROZEN not in feed.kinds
 
 
+def test_one_that_was_never_heard_is_replaced_with_growing_patience() -> None:
+    feed = Feed()
+    feed.run(3600)
+    assert Verdict.FROZEN not in feed.kinds
+    at_s = [at_s for at_s, verdict in feed.verdicts if verdict is Verdict.UNHEARD]
+    assert at_s == pytest.approx([120.5, 240.5, 480.5, 960.5, 1920.5], abs=1.0)
+
+
+def test_a_replacement_goes_on_with_the_history() -> None:
+    before, after = Feed(), Feed()
+    before.run(60, every_s=1.0)
+    after.judge.pulse.inherit(before.judge.pulse)
+    after.run(30)
+    assert Verdict.FROZEN in after.kinds
+
+
 def test_random_arrivals_raise_no_alarm_over_a_day() -> None:
     rng = Random(7)
     feed = Feed()
@@ -143,3 +159,14 @@ def test_topic_never_heard_is_named_while_others_talk() -> None:
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="LivenessPolicy"):
         LivenessPolicy(check_s=0.0)
+
+
+def test_where_no_data_is_expected_silence_is_probed_for_ever_and_never_frozen() -> None:
+    policy = LivenessPolicy(quiet_floor_s=5.0, expects_data=False)
+    judge = ConnectionJudge(policy, 0.0)
+    verdicts = [judge.judge(seconds // 1000, float(seconds), peers_talk=True) for seconds in range(1, 5000)]
+    assert set(verdicts) == {Verdict.FINE, Verdict.PROBE}
+    assert verdicts.count(Verdict.PROBE) > 700  # about every six seconds, however long the pauses
+    topics = TopicJudge(policy)
+    topics.restart({"orders": 0, "fills": 0}, 0.0)
+    assert all(topics.silent({"orders": now, "fills": 0}, float(now)) == [] for now in range(1, 5000))

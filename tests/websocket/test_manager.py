@@ -10,7 +10,7 @@ import pytest
 
 from cexnet.exchanges import get_exchange
 from cexnet.simulator import Simulator
-from cexnet.types import Channel, Subscription
+from cexnet.types import MARKET_CHANNELS, Channel, Subscription
 from cexnet.websocket import WebSocketManager, WebSocketStrategySet
 from cexnet.websocket.lifecycle import StateChange
 from cexnet_core.errors import (
@@ -51,7 +51,7 @@ class Collector:
 
 
 def every_channel(symbols: tuple[str, ...]) -> list[Subscription]:
-    return [Subscription(channel, symbol) for symbol in symbols for channel in Channel]
+    return [Subscription(channel, symbol) for symbol in symbols for channel in MARKET_CHANNELS]
 
 
 @pytest.mark.parametrize("name", EXCHANGES)

@@ -16,6 +16,7 @@ from cexnet_core.errors import (
     ConnectionClosed,
     HandshakeError,
     ProtocolError,
+    RateLimited,
 )
 
 
@@ -73,6 +74,11 @@ def test_retry_after_is_honoured(retry_after_s: float, failures: int) -> None:
     wait_s = backoff.next_s(Fault.THROTTLED, retry_after_s)
     assert wait_s is not None
     assert wait_s >= retry_after_s
+
+
+def test_a_limit_that_was_met_before_the_connection_says_how_long_to_wait() -> None:
+    loss = Loss.of(RateLimited("too many listen keys", outcome="rejected", retry_after_s=7.0))
+    assert (classify(loss), loss.retry_after_s) == (Fault.THROTTLED, 7.0)
 
 
 def test_refusals_do_not_hammer() -> None:

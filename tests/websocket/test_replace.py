@@ -13,28 +13,10 @@ from cexnet.simulator.faults import Fault
 from cexnet.types import Channel
 from cexnet.websocket import LivenessPolicy, MessageParser, SessionState
 from cexnet_core.errors import ConfigurationError
-from cexnet_core.events import DepthUpdate, Trade
-from tests.websocket.live import Log, quick_manager, topics_of
+from tests.websocket.live import Log, assert_whole, quick_manager, topics_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 WHOLE = (Channel.TRADES, Channel.DEPTH)
-
-
-def assert_whole(log: Log) -> None:
-    """Every trade once and in order, and each book's updates without a hole."""
-    last_trade: dict[str, int] = {}
-    last_update: dict[str, int] = {}
-    for event in log.events:
-        if isinstance(event, Trade):
-            number = int(event.trade_id)
-            assert number == last_trade.get(event.symbol, number - 1) + 1
-            last_trade[event.symbol] = number
-        elif isinstance(event, DepthUpdate):
-            previous = last_update.get(event.symbol)
-            assert previous is None or event.first_sequence == previous + 1
-            last_update[event.symbol] = event.sequence
-    assert last_trade
-    assert last_update
 
 
 async def test_swap_keeps_the_stream_whole_and_the_metrics_apart() -> None:

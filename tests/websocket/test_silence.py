@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from cexnet.simulator import Simulator
 from cexnet.simulator.faults import Fault
 from cexnet.types import Channel
 from cexnet.websocket import SessionState, TopicEvent
-from tests.websocket.live import ALERT, Log, quick_manager, topics_of
+from tests.websocket.live import ALERT, Log, quick_manager, seen, topics_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 # Long enough for ALERT to judge several times over.
@@ -93,26 +94,66 @@ async def test_quiet_market_is_left_alone() -> None:
     assert log.losses == []
 
 
+# Replaced soon when it has never been heard.
+IMPATIENT = replace(ALERT, unheard_s=0.5)
+
+
+@pytest.mark.parametrize("redundancy", [1, 2])
+async def test_one_that_acknowledged_and_never_sent_data_is_replaced(redundancy: int) -> None:
+    log = Log()
+    fault = Fault("ack-only", connection=1)
+    async with (
+        Simulator("binance", SYMBOLS, rate_per_s=1000, faults=[fault]) as simulator,
+        quick_manager("binance", simulator, log, liveness=IMPATIENT, redundancy=redundancy) as manager,
+    ):
+        await manager.initialize(topics_of(*SYMBOLS, channels=(Channel.BOOK_TICKER,)), log.on_event)
+        if redundancy == 1:  # replaced without a loss: it might have been a quiet market
+            await seen(lambda: manager.metrics().rolls == 1)
+            assert log.losses == []
+        else:  # its twin has data of the same topics
+            await log.until(lambda: len(log.losses) == 1)
+            assert log.losses[0].reason == "frozen"
+        await log.more()
+
+
+async def test_quiet_market_from_the_start_loses_nothing() -> None:
+    log = Log()
+    async with (
+        Simulator("binance", SYMBOLS, rate_per_s=0) as simulator,
+        quick_manager("binance", simulator, log, liveness=IMPATIENT) as manager,
+    ):
+        await manager.initialize(topics_of(*SYMBOLS, channels=(Channel.TRADES,)), log.on_event)
+        await seen(lambda: manager.metrics().rolls >= 2)
+        await seen(lambda: manager.metrics().connections == 1)
+        assert manager.live
+    assert log.losses == []
+
+
+@pytest.mark.parametrize("redundancy", [1, 2])
 @pytest.mark.parametrize("fault", ["freeze", "ack-only"])
-async def test_silent_topic_is_subscribed_anew_alone(fault: str) -> None:
+async def test_silent_topic_is_subscribed_anew_alone(fault: str, redundancy: int) -> None:
     log = Log()
     async with (
         Simulator("gateio", ("BTC_USDT", "ETH_USDT"), rate_per_s=1000) as simulator,
-        quick_manager("gateio", simulator, log, liveness=ALERT) as manager,
+        quick_manager("gateio", simulator, log, liveness=ALERT, redundancy=redundancy) as manager,
     ):
         wanted = topics_of("BTC_USDT", "ETH_USDT", channels=(Channel.BOOK_TICKER,))
+        faults = [Fault(fault, topic="ETH_USDT", connection=number + 1) for number in range(redundancy)]
         if fault == "ack-only":
-            simulator.inject(Fault(fault, topic="ETH_USDT"))
+            for one in faults:
+                simulator.inject(one)
             await manager.initialize(wanted, log.on_event)
         else:
             await manager.initialize(wanted, log.on_event)
             await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 20)
-            simulator.inject(Fault(fault, topic="ETH_USDT"))
+            for one in faults:
+                simulator.inject(one)
         await log.until(lambda: any(report.event is TopicEvent.RENEWED for report in log.reports))
         log.counts.clear()
         await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 20)
     assert log.losses == []
-    assert [report.event for report in log.reports[:2]] == [TopicEvent.SILENT, TopicEvent.RENEWED]
+    first = [report.event for report in log.reports if report.connection_id == log.reports[0].connection_id]
+    assert first[:2] == [TopicEvent.SILENT, TopicEvent.RENEWED]
     assert {report.topic for report in log.reports} == {"spot.book_ticker|ETH_USDT"}
 
 

@@ -11,7 +11,7 @@ from cexnet.simulator.faults import Fault
 from cexnet.types import Channel, Subscription
 from cexnet.websocket import Endpoint, ReconnectPolicy, SessionState
 from cexnet_core.errors import ConfigurationError, ConnectionClosed, SubscriptionError
-from tests.websocket.live import Log, quick_manager, topics_of
+from tests.websocket.live import ALERT, Log, quick_manager, seen, topics_of
 
 SYMBOLS = ("BTC_USDT", "ETH_USDT")
 FIRST, SECOND = (Subscription(Channel.BOOK_TICKER, symbol) for symbol in SYMBOLS)
@@ -43,7 +43,7 @@ async def test_cancelled_subscribe_leaves_nothing_behind(redundancy: int) -> Non
         await manager.initialize([FIRST], log.on_event)
         simulator.inject(Fault("ack-late", delay_s=5.0, times=None))
         subscribing = asyncio.create_task(manager.subscribe([SECOND], log.on_event))
-        await asyncio.sleep(0.05)  # so that it is on the wire
+        await seen(lambda: simulator.stats.faults["ack-late"] == redundancy)  # it is on the wire
         subscribing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await subscribing
@@ -53,6 +53,33 @@ async def test_cancelled_subscribe_leaves_nothing_behind(redundancy: int) -> Non
         log.counts.clear()
         await manager.subscribe([SECOND], log.on_event)
         await log.until(lambda: log.counts["BookTicker", SYMBOLS[1]] > 5)
+
+
+@pytest.mark.parametrize("redundancy", [1, 2])
+async def test_what_a_cancelled_subscribe_has_asked_for_is_ended(redundancy: int) -> None:
+    log = Log()
+    async with (
+        Simulator("gateio", SYMBOLS, rate_per_s=1000) as simulator,
+        quick_manager("gateio", simulator, log, redundancy=redundancy, liveness=ALERT) as manager,
+    ):
+
+        def topics() -> int:
+            return sum(len(simulator.topics.of(connection)) for connection in simulator.connections)
+
+        await manager.initialize([FIRST], log.on_event)
+        alone = topics()
+        simulator.inject(Fault("ack-late", delay_s=0.2, times=None))
+        subscribing = asyncio.create_task(manager.subscribe([SECOND], log.on_event))
+        await seen(lambda: topics() == 2 * alone)
+        subscribing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await subscribing
+        await seen(lambda: topics() == alone)
+        await simulator.lift("ack-late")
+        await manager.subscribe([SECOND], log.on_event)
+        log.counts.clear()
+        await log.until(lambda: log.counts["BookTicker", SYMBOLS[1]] > 5)
+    assert log.losses == []
 
 
 async def test_second_of_two_waits_for_the_confirmation_too() -> None:
@@ -78,7 +105,7 @@ async def test_close_ends_a_pending_subscribe_with_connection_closed() -> None:
         await manager.initialize([FIRST], log.on_event)
         simulator.inject(Fault("ack-late", delay_s=5.0))
         subscribing = asyncio.create_task(manager.subscribe([SECOND], log.on_event))
-        await asyncio.sleep(0.05)  # so that it is on the wire
+        await seen(lambda: simulator.stats.faults["ack-late"])  # it is on the wire
         await manager.close()
         with pytest.raises(ConnectionClosed):
             await subscribing

@@ -1,8 +1,9 @@
 """Faults that the simulator commits on purpose: scripted, seeded, counted.
 
-They take hold at three places only: where a client asks to be let in
-(:mod:`.upgrades`), where frames leave (:mod:`.outbound`) and where requests come in
-(:mod:`.requests`). The exchanges' personas know nothing of them.
+They take hold at four places only: where a client asks to be let in (:mod:`.upgrades`),
+where frames leave (:mod:`.outbound`), where requests come in over the WebSocket
+(:mod:`.requests`) and where they come in over REST (:mod:`.rest`). The exchanges' personas
+know nothing of them.
 """
 
 from cexnet.simulator.faults.fault import FAULTS, Fault

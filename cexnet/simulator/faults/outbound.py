@@ -88,11 +88,11 @@ class Tampering:
     def on_frame(self, frame: bytes, kind: str, topic: str) -> None:
         """One frame that the exchange sends, of any kind."""
         if self.is_deaf:
-            self._withhold(kind)
+            self._withhold(frame, kind)
         elif kind == CONTROL:
             self.desk.on_reply(frame)
         elif self._frozen_all or topic in self._frozen:
-            self._withhold(kind)
+            self._withhold(frame, kind)
         else:
             struck = self._struck_by(kind, topic)
             if struck is None:
@@ -100,7 +100,7 @@ class Tampering:
             elif struck.kind.seam == "connection":
                 self._strike_connection(struck)
                 if topic and topic not in self.script.simulator.topics.of(self.connection):
-                    self._withhold(kind)  # the subscription ended with it
+                    self._withhold(frame, kind)  # the subscription ended with it
                 else:
                     self.connection.send(frame, kind, topic)
             else:
@@ -138,8 +138,11 @@ class Tampering:
     def _concerned(self, fault: Fault) -> bool:
         return fault.connection in (0, self.connection.number)
 
-    def _withhold(self, kind: str) -> None:
-        self.script.simulator.stats.withheld[kind] += 1
+    def _withhold(self, frame: bytes, kind: str) -> None:
+        simulator = self.script.simulator
+        simulator.stats.withheld[kind] += 1
+        if simulator.witness is not None and kind != CONTROL:
+            simulator.witness.withheld(self.connection, frame)
 
     def _struck_by(self, kind: str, topic: str) -> Fault | None:
         struck = None
@@ -190,10 +193,10 @@ class Tampering:
     def _strike_frame(self, fault: Fault, frame: bytes, kind: str, topic: str) -> None:
         match fault.name:
             case "reset":
-                self._withhold(kind)
+                self._withhold(frame, kind)
                 self.connection.reset_after(frame[: len(frame) // 2])
             case "gap":
-                self._withhold(kind)
+                self._withhold(frame, kind)
             case "duplicate":
                 self._pass(frame, topic)
                 self.write(frame)

@@ -8,9 +8,9 @@ from cexnet.simulator.faults.fault import Fault
 from cexnet_core.errors import ConfigurationError
 
 _SPELLINGS = {"p": "probability", "retry_after": "retry_after_s", "delay": "delay_s",
-              "for": "lasting_s", "window": "window_s"}  # fmt: skip
+              "for": "lasting_s", "window": "window_s", "skew": "skew_s"}  # fmt: skip
 _WHOLE = ("connection", "code", "status", "retry_after_s", "limit", "size")
-_FRACTION = ("probability", "delay_s", "lasting_s", "window_s")
+_FRACTION = ("probability", "delay_s", "lasting_s", "window_s", "skew_s")
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 
 
@@ -18,8 +18,8 @@ def parse_fault(text: str) -> Fault:
     """The fault that ``text`` names, like ``reset:after=500,times=3`` or ``close:code=1012``.
 
     ``after`` is a number of messages, or of seconds when it ends in ``s``; ``p``,
-    ``delay``, ``for``, ``window`` and ``retry_after`` are short for ``probability``,
-    ``delay_s``, ``lasting_s``, ``window_s`` and ``retry_after_s``; ``times=always`` has no
+    ``delay``, ``for``, ``window``, ``skew`` and ``retry_after`` are short for ``probability``,
+    ``delay_s``, ``lasting_s``, ``window_s``, ``skew_s`` and ``retry_after_s``; ``times=always`` has no
     end. A ``_`` in the name counts as ``-``. Raises :class:`ConfigurationError`.
     """
     name, _, listed = text.partition(":")
@@ -44,12 +44,12 @@ def _read(field: str, value: str) -> tuple[str, Any]:
         return "after_messages", int(value)
     if field == "times":
         return field, None if value == "always" else int(value)
-    if field == "announced":
+    if field in ("announced", "executed"):
         return field, _YES_NO[value]
     if field in _WHOLE:
         return field, int(value)
     if field in _FRACTION:
         return field, float(value)
-    if field in ("topic", "reason"):
+    if field in ("topic", "reason", "request"):
         return field, value
     raise ConfigurationError(f"a fault has no option {field!r}")

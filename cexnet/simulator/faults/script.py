@@ -12,10 +12,12 @@ from picows import WSUpgradeResponseWithListener
 
 from cexnet.simulator.faults.fault import Fault, Seam
 from cexnet.simulator.faults.outbound import Tampering
+from cexnet.simulator.faults.rest import RestFaults
 from cexnet.simulator.faults.upgrades import Stranger, answer_upgrade, refusal
 
 if TYPE_CHECKING:
     from cexnet.simulator.connection import Connection
+    from cexnet.simulator.personas.words import RestWords
     from cexnet.simulator.server import Simulator
 
 _BANNED = 418
@@ -29,7 +31,7 @@ class Armed:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self.left = fault.times
-        self.passed = 0  # upgrade requests let through
+        self.passed = 0  # upgrade or REST requests let through
         self.since_s = time.monotonic()
 
 
@@ -44,8 +46,14 @@ class FaultScript:
         self.armed = [Armed(fault) for fault in faults]
         self.strangers: dict[Stranger, None] = {}
         self.banned_until_s = 0.0
+        self.rest = RestFaults(self)
         self._chance = random.Random(seed).random
         self._requests = 0
+
+    @property
+    def words(self) -> RestWords:
+        """How the exchange words its refusals."""
+        return self.simulator.persona.words
 
     def start(self) -> None:
         """Start the clock of the faults that were given beforehand."""
@@ -65,7 +73,7 @@ class FaultScript:
 
     async def lift(self, name: str) -> None:
         """Disarm all faults called ``name`` and heal what lasts (frozen, half-open, banned,
-        refusing connections)."""
+        refusing connections, held answers, a skewed clock)."""
         for armed in [armed for armed in self.armed if armed.fault.name == name]:
             armed.left = 0  # its timers may still run
             self.armed.remove(armed)
@@ -73,6 +81,7 @@ class FaultScript:
             self.banned_until_s = 0.0
         elif name == "refuse":
             await self.simulator.door.open()
+        self.rest.heal(name)
         for connection in list(self.simulator.connections):
             if connection.tampering is not None:
                 connection.tampering.heal(name)
@@ -90,6 +99,8 @@ class FaultScript:
         if armed.left is not None:
             armed.left -= 1
         self.simulator.stats.faults[armed.fault.name] += 1
+        if self.simulator.witness is not None:
+            self.simulator.witness.struck(armed.fault)
         return True
 
     def ban(self, fault: Fault) -> None:
@@ -118,7 +129,8 @@ class FaultScript:
         return connection
 
     def close(self) -> None:
-        """Disconnect the clients that never got an answer."""
+        """Disconnect the clients that never got an answer, answer those that wait for one."""
+        self.rest.close()
         for stranger in list(self.strangers):
             stranger.abort()
 

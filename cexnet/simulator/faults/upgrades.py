@@ -85,7 +85,7 @@ def answer_upgrade(
 ) -> WSUpgradeResponseWithListener:
     """The faulty answer of an ``upgrade`` fault that strikes."""
     if fault.name == "status":
-        return refusal(fault.status, fault.retry_after_s)
+        return refusal(fault.error_status, fault.retry_after_s)
     if fault.name == "early-data":
         _gather_data(script, connection)
         early = _switching(_WithData)

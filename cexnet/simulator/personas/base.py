@@ -14,6 +14,7 @@ from cexnet.simulator.market import Candle, DepthChange, Market, Ticker, Trade
 
 if TYPE_CHECKING:
     from cexnet.simulator.connection import Connection
+    from cexnet.simulator.personas.words import RestWords
     from cexnet.simulator.server import Simulator
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -93,8 +94,10 @@ class Persona:
     pings by protocol (``None``: never), ``pong_deadline_s`` how long it waits for the
     answer. ``steps_per_message`` bounds the moves of the market made to get one message out.
     ``idle_close_s`` closes a connection without traffic either way and
-    ``no_topic_close_s`` one that never subscribed.
+    ``no_topic_close_s`` one that never subscribed. ``words`` are its REST refusals.
     """
+
+    words: RestWords
 
     name: ClassVar[str]
     default_symbols: ClassVar[tuple[str, ...]]

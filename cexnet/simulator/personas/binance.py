@@ -159,6 +159,7 @@ class BinancePersona(Persona):
         self._lower: dict[str, str] = {}
         self.auth = BinanceAuth(sim)
         self.rest = BinanceRest(sim, self.auth)
+        self.words = self.rest.words
         self.user_streams = UserStreams(sim)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:

@@ -40,7 +40,7 @@ class BinanceApiSession(Session):
         rest = persona.rest
         self._methods: dict[str, tuple[int, Callable[[_Params], Any]]] = {
             "ping": (1, lambda params: {}),
-            "time": (1, lambda params: {"serverTime": now_ms()}),
+            "time": (1, lambda params: {"serverTime": persona.sim.server_ms()}),
             "session.logon": (2, self._log_on),
             "session.status": (2, lambda params: self._status()),
             "session.logout": (2, self._log_out),
@@ -114,7 +114,7 @@ class BinanceApiSession(Session):
             "authorizedSince": self._authorized_ms,
             "connectedSince": self._connected_ms,
             "returnRateLimits": True,
-            "serverTime": now_ms(),
+            "serverTime": self.persona.sim.server_ms(),
             "userDataStream": bool(self.topics),
         }
 

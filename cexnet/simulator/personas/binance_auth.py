@@ -17,7 +17,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from cexnet.simulator.personas.base import now_ms
 from cexnet.simulator.personas.binance_formats import Answer, bad, missing
 from cexnet_core.errors import ConfigurationError
 
@@ -64,7 +63,7 @@ class BinanceAuth:
         if not re.fullmatch(r"\d{1,5}(\.\d{1,3})?", window) or float(window) > _MOST_WINDOW_MS:
             raise bad(-1131, "recvWindow must be less than 60000.")
         sent_ms = int(stamp) // 1000 if len(stamp) > 14 else int(stamp)
-        server_ms = now_ms()
+        server_ms = self._sim.server_ms()
         if sent_ms > server_ms + 1000:
             text = "Timestamp for this request was 1000ms ahead of the server's time."
             raise bad(-1021, text)

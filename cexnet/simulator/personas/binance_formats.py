@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from cexnet.simulator.account import FEE_PPM, AccountOrder
 from cexnet.simulator.book import BUY
 from cexnet.simulator.decimals import format_units, parse_units
 from cexnet.simulator.market import Market
-from cexnet.simulator.personas.base import compact
 
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
@@ -32,11 +29,6 @@ def bad(code: int, text: str) -> Answer:
 def missing(name: str) -> Answer:
     """The refusal of a request without the parameter ``name``."""
     return bad(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
-
-
-def json_answer(status: int, body: Any, headers: dict[str, str]) -> web.Response:
-    """An HTTP answer with a compact JSON body."""
-    return web.Response(status=status, text=compact(body), headers=headers, content_type="application/json")
 
 
 def depth_weight(params: dict[str, str]) -> int:

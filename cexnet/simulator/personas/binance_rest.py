@@ -15,7 +15,7 @@ from aiohttp import web
 from cexnet.simulator.account import ASSET_DECIMALS, AccountOrder, Refused
 from cexnet.simulator.book import BUY, SELL, TimeInForce
 from cexnet.simulator.decimals import format_units
-from cexnet.simulator.limits import Verdict, WindowLimit
+from cexnet.simulator.limits import Verdict
 from cexnet.simulator.market import Market
 from cexnet.simulator.personas.base import now_ms
 from cexnet.simulator.personas.binance_auth import BinanceAuth
@@ -26,7 +26,6 @@ from cexnet.simulator.personas.binance_formats import (
     canceled,
     check_notional,
     depth_weight,
-    json_answer,
     level,
     missing,
     number,
@@ -34,6 +33,7 @@ from cexnet.simulator.personas.binance_formats import (
     order_result,
     symbol_info,
 )
+from cexnet.simulator.personas.words import BinanceWords, json_answer
 
 if TYPE_CHECKING:
     from cexnet.simulator.server import Simulator
@@ -58,10 +58,11 @@ class BinanceRest:
     def __init__(self, sim: Simulator, auth: BinanceAuth) -> None:
         self._sim = sim
         self._auth = auth
-        self.weight = WindowLimit(6000, 60, bans=True)
-        self._raw = WindowLimit(61_000, 300, bans=True)
-        self._orders_10s = WindowLimit(100, 10)
-        self._orders_1d = WindowLimit(200_000, 86_400)
+        self.weight = sim.limit(6000, 60, bans=True)
+        self._raw = sim.limit(61_000, 300, bans=True)
+        self._orders_10s = sim.limit(100, 10)
+        self._orders_1d = sim.limit(200_000, 86_400)
+        self.words = BinanceWords(sim.server_ms, self.weight.limit)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Register everything under ``/api/v3``."""
@@ -116,19 +117,10 @@ class BinanceRest:
 
     def _limited(self, verdict: Verdict, headers: dict[str, str]) -> web.Response:
         self._sim.stats.rate_limited += 1
-        headers["Retry-After"] = str(int(verdict.reset_s) + 1)
-        if verdict.state == "banned":
-            until_ms = now_ms() + int(verdict.reset_s * 1000)
-            text = (
-                f"Way too much request weight used; IP banned until {until_ms}. "
-                "Please use WebSocket Streams for live updates to avoid bans."
-            )
-            return json_answer(418, {"code": -1003, "msg": text}, headers)
-        text = (
-            "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
-            "Please use WebSocket Streams for live updates to avoid polling the API."
-        )
-        return json_answer(429, {"code": -1003, "msg": text}, headers)
+        refuse = self.words.banned if verdict.state == "banned" else self.words.throttled
+        answer = refuse(verdict.reset_s)
+        answer.headers.update(headers)
+        return answer
 
     def _count_order(self, headers: dict[str, str]) -> None:
         day, ten = self._orders_1d.take("account"), self._orders_10s.take("account")
@@ -137,14 +129,14 @@ class BinanceRest:
         if ten.state != "ok" or day.state != "ok":
             self._sim.stats.rate_limited += 1
             headers["Retry-After"] = str(int(ten.reset_s) + 1)
-            text = "Too many new orders; current limit is 100 orders per 10 SECOND."
+            text = f"Too many new orders; current limit is {self._orders_10s.limit} orders per 10 SECOND."
             raise Answer(429, -1015, text)
 
     def _ping(self, params: dict[str, str]) -> Any:
         return {}
 
     def _time(self, params: dict[str, str]) -> Any:
-        return {"serverTime": now_ms()}
+        return {"serverTime": self._sim.server_ms()}
 
     def _exchange_info(self, params: dict[str, str]) -> Any:
         symbols = [symbol_info(market) for market in self._sim.markets.values()]
@@ -152,14 +144,14 @@ class BinanceRest:
             self._market(params)
             symbols = [info for info in symbols if info["symbol"] == params["symbol"]]
         limits = (
-            ("REQUEST_WEIGHT", "MINUTE", 1, 6000),
-            ("ORDERS", "SECOND", 10, 100),
-            ("ORDERS", "DAY", 1, 200_000),
-            ("RAW_REQUESTS", "MINUTE", 5, 61_000),
+            ("REQUEST_WEIGHT", "MINUTE", 1, self.weight.limit),
+            ("ORDERS", "SECOND", 10, self._orders_10s.limit),
+            ("ORDERS", "DAY", 1, self._orders_1d.limit),
+            ("RAW_REQUESTS", "MINUTE", 5, self._raw.limit),
         )
         return {
             "timezone": "UTC",
-            "serverTime": now_ms(),
+            "serverTime": self._sim.server_ms(),
             "rateLimits": [
                 {"rateLimitType": kind, "interval": unit, "intervalNum": count, "limit": limit}
                 for kind, unit, count, limit in limits

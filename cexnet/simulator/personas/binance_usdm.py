@@ -105,7 +105,7 @@ class BinanceUsdmPersona(BinancePersona):
         return self._answer(200, {})
 
     async def _time(self, request: web.Request) -> web.Response:
-        return self._answer(200, {"serverTime": now_ms()})
+        return self._answer(200, {"serverTime": self.sim.server_ms()})
 
     async def _depth(self, request: web.Request) -> web.Response:
         symbol = request.query.get("symbol", "")

@@ -21,6 +21,7 @@ from cexnet.simulator.personas.base import Persona, Session, compact, now_ms
 from cexnet.simulator.personas.gateio_private import ALL_PAIRS, BALANCES, PrivateChannels, auth_error
 from cexnet.simulator.personas.gateio_private import CHANNELS as PRIVATE
 from cexnet.simulator.personas.gateio_rest import GateRest
+from cexnet.simulator.personas.words import GateWords
 
 _PLAIN = ("spot.trades", "spot.book_ticker")
 _UPDATE_SPEEDS_MS = {"20ms": 20, "100ms": 100}
@@ -135,6 +136,7 @@ class GatePersona(Persona):
 
     def __init__(self, sim: Any) -> None:
         super().__init__(sim)
+        self.words = GateWords(sim.server_ms)
         self._prices: dict[str, Formatter] = {}
         self._sizes: dict[str, Formatter] = {}
         self._private = PrivateChannels(sim)

@@ -55,15 +55,15 @@ class GateRest:
 
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
-        self._public = WindowLimit(200, 10)
-        self._place_limit = WindowLimit(10, 1)
-        self._cancel_limit = WindowLimit(200, 1)
+        self._public = sim.limit(200, 10)
+        self._place_limit = sim.limit(10, 1)
+        self._cancel_limit = sim.limit(200, 1)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Register everything under ``/api/v4``."""
         public, private, place, cancel = (
             self._public,
-            WindowLimit(200, 10),
+            self._sim.limit(200, 10),
             self._place_limit,
             self._cancel_limit,
         )
@@ -100,7 +100,7 @@ class GateRest:
                 who = "account" if signed else (request.remote or "")
                 market = params.get("currency_pair", "") if limit is self._place_limit else ""
                 verdict = limit.take(f"{request.method} {path} {who} {market}")
-                headers = _limit_headers(limit, verdict, in_us)
+                headers = _limit_headers(limit, verdict, in_us, self._sim.server_ms() / 1000)
                 if verdict.state != "ok":
                     self._sim.stats.rate_limited += 1
                     text = f"Request Rate Limit Exceeded, limit {limit.limit}r/{limit.window_s}s"
@@ -126,7 +126,7 @@ class GateRest:
             raise _Answer(401, "INVALID_KEY", "Invalid key provided")
         stamp = request.headers["Timestamp"]
         try:
-            skew_s = abs(time.time() - float(stamp))
+            skew_s = abs(self._sim.server_ms() / 1000 - float(stamp))
         except ValueError as error:
             raise _Answer(401, "INVALID_PARAM_VALUE", "Invalid Timestamp header") from error
         if skew_s > _CLOCK_TOLERANCE_S:
@@ -147,7 +147,7 @@ class GateRest:
             raise _Answer(401, "INVALID_SIGNATURE", "Signature mismatch")
 
     def _time(self, params: dict[str, str]) -> Any:
-        return {"server_time": now_ms()}
+        return {"server_time": self._sim.server_ms()}
 
     def _nothing(self, params: dict[str, str]) -> Any:
         return []
@@ -320,12 +320,12 @@ def _number(params: dict[str, str], name: str, decimals: int) -> int:
     return units
 
 
-def _limit_headers(limit: WindowLimit, verdict: Verdict, in_us: int) -> dict[str, str]:
+def _limit_headers(limit: WindowLimit, verdict: Verdict, in_us: int, server_s: float) -> dict[str, str]:
     out_us = time.time_ns() // 1000
     return {
         "X-Gate-RateLimit-Requests-Remain": str(max(0, limit.limit - verdict.used)),
         "X-Gate-RateLimit-Limit": str(limit.limit),
-        "X-Gate-RateLimit-Reset-Timestamp": str(int(time.time() + verdict.reset_s) + 1),
+        "X-Gate-RateLimit-Reset-Timestamp": str(int(server_s + verdict.reset_s) + 1),
         "X-In-Time": str(in_us),
         "X-Out-Time": str(out_us),
         "X-Gate-Trace-ID": f"{out_us:032x}",

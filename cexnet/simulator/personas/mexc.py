@@ -24,6 +24,7 @@ from cexnet.simulator.personas.base import Persona, Session, compact, now_ms
 from cexnet.simulator.personas.mexc_private import CHANNELS as PRIVATE
 from cexnet.simulator.personas.mexc_private import MOST_CONNECTIONS, ListenKeys, PrivateChannels
 from cexnet.simulator.personas.mexc_rest import MexcRest
+from cexnet.simulator.personas.words import MexcWords
 from cexnet.simulator.protobuf import message
 
 _AGGREGATED = re.compile(r"spot@public\.aggre\.(deals|depth|bookTicker)\.v3\.api\.pb@(10|100)ms@(\w+)\Z")
@@ -126,6 +127,7 @@ class MexcPersona(Persona):
 
     def __init__(self, sim: Any) -> None:
         super().__init__(sim)
+        self.words = MexcWords(sim.server_ms)
         self._prices: dict[str, Formatter] = {}
         self._sizes: dict[str, Formatter] = {}
         self._deals: dict[tuple[str, int], list[bytes]] = {}

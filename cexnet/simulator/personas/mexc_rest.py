@@ -83,9 +83,9 @@ class MexcRest:
             ("GET", "userDataStream", 1, self._list_keys, True),
         )
         for method, path, weight, call, signed in endpoints:
-            limit = WindowLimit(500, 10, bans=True)
+            limit = self._sim.limit(500, 10, bans=True)
             router.add_route(method, f"/api/v3/{path}", self._handler(call, limit, weight, signed))
-        contracts = self._handler(self._no_contracts, WindowLimit(500, 10), 1, False)
+        contracts = self._handler(self._no_contracts, self._sim.limit(500, 10), 1, False)
         router.add_get("/api/v1/contract/detail", contracts)  # peers list these with the spot markets
 
     def _handler(self, call: Any, limit: WindowLimit, weight: int, signed: bool) -> Any:
@@ -112,10 +112,8 @@ class MexcRest:
 
     def _limited(self, verdict: Verdict) -> web.Response:
         self._sim.stats.rate_limited += 1
-        status = 418 if verdict.state == "banned" else 429
-        answer = _json(status, {"code": 429, "msg": "Too many requests"})
-        answer.headers["Retry-After"] = str(int(verdict.reset_s) + 1)
-        return answer
+        words = self._sim.persona.words
+        return (words.banned if verdict.state == "banned" else words.throttled)(verdict.reset_s)
 
     def _check_signature(self, key: str, query: str, body: str, params: dict[str, str]) -> None:
         if not key:
@@ -131,7 +129,7 @@ class MexcRest:
         window = params.get("recvWindow", "5000")
         if not window.isdigit() or int(window) > 60_000:
             raise _Answer(400, 700005, "recvWindow must less than 60000")
-        late_ms = now_ms() - int(stamp)
+        late_ms = self._sim.server_ms() - int(stamp)
         if late_ms <= -1000 or late_ms > int(window):
             text = "Timestamp for this request is outside of the recvWindow."
             raise _Answer(400, 700003, text)
@@ -145,7 +143,7 @@ class MexcRest:
         return {}
 
     def _time(self, params: dict[str, str]) -> Any:
-        return {"serverTime": now_ms()}
+        return {"serverTime": self._sim.server_ms()}
 
     def _default_symbols(self, params: dict[str, str]) -> Any:
         return {"code": 200, "data": list(self._sim.markets), "msg": None}
@@ -157,7 +155,7 @@ class MexcRest:
         wanted = [self._market(params)] if params.get("symbol") else self._sim.markets.values()
         return {
             "timezone": "CST",
-            "serverTime": now_ms(),
+            "serverTime": self._sim.server_ms(),
             "rateLimits": [],
             "exchangeFilters": [],
             "symbols": [_symbol_info(market) for market in wanted],

@@ -17,6 +17,7 @@ from cexnet.simulator.connection import text_frame
 from cexnet.simulator.decimals import Formatter, format_short
 from cexnet.simulator.market import Candle, DepthChange, Market, Ticker, Trade
 from cexnet.simulator.personas.base import Persona, Session, compact, now_ms
+from cexnet.simulator.personas.words import RestWords
 
 _PATHS = ("/ws/v5/public", "/ws/v5/business")
 _CHANNELS = ("trades", "tickers", "bbo-tbt", "books")
@@ -99,6 +100,7 @@ class OkxPersona(Persona):
 
     def __init__(self, sim: Any) -> None:
         super().__init__(sim)
+        self.words = RestWords(sim.server_ms)
         self._prices: dict[str, Formatter] = {}
         self._sizes: dict[str, Formatter] = {}
 
@@ -235,7 +237,7 @@ class OkxPersona(Persona):
         return "[" + ",".join([f'["{price(p)}","{size(q)}","0","{1 if q else 0}"]' for p, q in levels]) + "]"
 
     async def _time(self, request: web.Request) -> web.Response:
-        return self._answer("0", "", [{"ts": str(now_ms())}])
+        return self._answer("0", "", [{"ts": str(self.sim.server_ms())}])
 
     async def _books(self, request: web.Request) -> web.Response:
         market = self.sim.markets.get(request.query.get("instId", ""))

@@ -1,13 +1,17 @@
-"""Captures of real traffic: which exchange one is of, how long it lasts, what is in it.
+"""Text captures: which exchange one is of, how long it lasts, what is in it.
 
-One line a record: ``T: MESSAGE`` is a message that was received at T (Unix seconds),
-``wss://URL <-> T`` a connection, ``wss://URL <- T: MESSAGE`` what the client sent.
+One line a record, as the cryptofeed project writes them: ``T: MESSAGE`` is a message that was
+received at T (Unix seconds), ``wss://URL <-> T`` a connection, ``wss://URL <- T: MESSAGE`` what
+the client sent, ``https://URL -> T: BODY`` a REST answer (those are in files of their own).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from cexnet.exchanges import NAMES, get_exchange
@@ -22,6 +26,7 @@ _HOSTS = {
     "wbs-api.mexc.com": "mexc",
     "ws.okx.com": "okx",
 }
+_ANSWERED = re.compile(rb"(https?://\S+) -> \d+\.?\d*: (.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,11 @@ class Capture:
 
 def read_capture(path: Path) -> Capture:
     """Read ``path``. Raises ConfigurationError when it is missing, empty or no capture."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the capture {path}: {error.strerror}") from None
     exchange = None
     messages: list[tuple[float, bytes]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(path), 1):
+        if line.startswith((b"https://", b"http://")):
+            continue
         if line.startswith((b"wss://", b"ws://")):
             host = urlsplit(line.split(b" ", 1)[0].decode("ascii", "replace")).hostname or ""
             exchange = exchange or _HOSTS.get(host)
@@ -67,11 +70,42 @@ def read_capture(path: Path) -> Capture:
                 f"{path} line {number} is not of a capture: expected 'T: MESSAGE' with T in Unix seconds"
             ) from None
     if not messages:
-        raise ConfigurationError(f"the capture {path} holds no received message")
+        raise ConfigurationError(
+            f"{path} holds no received message; expected lines like '1633998512.06: {{...}}'"
+        )
     return Capture(path, exchange, tuple(messages))
 
 
-def resolve_exchange(asked: str | None, capture: Capture | None) -> str:
+def read_answers(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The REST answers that were recorded beside the capture ``path``: URL and body, in order."""
+    stem, found, _ = path.name.partition(".ws.")
+    for companion in sorted(path.parent.glob(f"{stem}.http.*")) if found else ():
+        for line in _lines(companion):
+            match = _ANSWERED.match(line)
+            if match is not None:
+                yield match[1].decode(), match[2]
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the capture {path}: {error.strerror}") from None
+
+
+class Source(Protocol):
+    """A file of recorded traffic, of whatever kind."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def exchange(self) -> str | None:
+        """The exchange that it says it is of."""
+
+
+def resolve_exchange(asked: str | None, capture: Source | None) -> str:
     """The exchange to run: the one asked for, else the capture's, else binance.
 
     A capture knows more than its family's name does: ``--exchange binance`` with a

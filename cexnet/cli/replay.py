@@ -1,0 +1,68 @@
+"""``cexnet replay``: a recording through the same receive line as live traffic."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from cexnet.cli.demo import market_events
+from cexnet.exchanges import get_exchange
+from cexnet.recording import Replay, open_recording, resolve_exchange
+from cexnet_core.errors import ConfigurationError
+
+
+async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json: bool) -> None:
+    """Replay ``path`` and print what came out; ``speed`` 0 is flat out. Raises ConfigurationError."""
+    if not 0 <= speed < float("inf"):
+        raise ConfigurationError(f"--speed is {speed:g}: give 0 for flat out, or a number above it")
+    source = open_recording(path)
+    name = resolve_exchange(exchange, source)
+    replay = Replay(source, get_exchange(name).schema, _ignore)
+    start_ns = time.perf_counter_ns()
+    await replay.run(speed=speed or None)
+    elapsed_ns = time.perf_counter_ns() - start_ns
+    counters = replay.decoder.counters
+    streams = replay.router.streams()
+    result = {
+        "exchange": name,
+        "messages": replay.frames,
+        "events": market_events(dict(counters.events)),
+        "decode": {
+            "shape": counters.shape,
+            "ondemand": counters.ondemand,
+            "protobuf": counters.protobuf,
+            "errors": counters.errors,
+        },
+        "unknown_channels": dict(replay.decoder.unknown_channels),
+        "delivered": sum(stream.delivered for stream in streams),
+        "gaps": sum(stream.gaps for stream in streams),
+        "duplicates": sum(stream.duplicates for stream in streams),
+        "dropped_while_recording": source.dropped,
+        "cut": source.cut is not None,
+        "seconds": elapsed_ns / 1e9,
+    }
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        return
+    console = Console(highlight=False)
+    console.print(f"{path.name}: {replay.frames:,} messages of {name} in {elapsed_ns / 1e9:.1f} s")
+    for line in ("events", "decode"):
+        counts = result[line]
+        assert isinstance(counts, dict)
+        console.print(f"{line}   " + "  ".join(f"{kind} {count:,}" for kind, count in counts.items()))
+    for channel, count in replay.decoder.unknown_channels.items():
+        console.print(f"unknown  {channel} {count:,}", markup=False)
+    console.print(
+        f"streams  delivered {result['delivered']:,}  gaps {result['gaps']:,}  "
+        f"duplicates {result['duplicates']:,}  dropped while recording {source.dropped:,}"
+    )
+    if source.cut is not None:
+        console.print(f"{source.cut.name} breaks off: this is what it holds", markup=False)
+
+
+def _ignore(event: object) -> None:
+    """What is shown are the counters."""

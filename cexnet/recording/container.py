@@ -1,0 +1,154 @@
+"""The container: MCAP files with zstd chunks, written through the ``mcap`` library.
+
+MCAP (https://mcap.dev/spec) is an open container for timestamped messages, append-only and cut
+into chunks that stand for themselves: a file that breaks off replays up to its last whole chunk,
+and any MCAP tool shows it. Each received frame is one message with ``log_time`` its receive time
+(Unix ns); a channel is a connection's text or binary frames, its topic ``EXCHANGE/CONNECTION/text``
+or ``.../binary``. A message on ``cexnet/dropped``, ``{"frames": N}``, stands where N frames could
+not be kept. A metadata record named ``cexnet`` tells exchange and part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from cexnet_core.errors import ConfigurationError
+
+DROPPED_TOPIC = "cexnet/dropped"
+METADATA = "cexnet"
+CHUNK_BYTES = 256 * 1024  # uncompressed
+_SEQUENCES = 2**32  # MCAP's sequence is 32 bits wide
+
+
+class Frame(NamedTuple):
+    """One received message; ``dropped_before``: how many before it could not be kept."""
+
+    connection_id: int
+    receive_ts_ns: int
+    is_text: bool
+    dropped_before: int
+    payload: bytes
+
+
+def library(module: str) -> Any:
+    """A module of the ``mcap`` library. Raises ConfigurationError where it is not installed."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"recordings need the package {error.name}: pip install 'cexnet[recording]'"
+        ) from None
+
+
+def part_path(path: Path, part: int) -> Path:
+    """The file of the n-th part, counted from 1: ``a.mcap``, ``a-2.mcap``, ``a-3.mcap`` ..."""
+    return path if part == 1 else path.with_name(f"{path.stem}-{part}{path.suffix}")
+
+
+class RecordingWriter:
+    """Writes frames to ``path``, and to a further part whenever one has ``max_file_bytes``.
+
+    Nothing is overwritten: raises ConfigurationError when a file exists already or cannot be
+    made, and OSError when the disk is full. For one thread; it blocks.
+    """
+
+    def __init__(self, path: Path, exchange: str, *, max_file_bytes: int = 2**30) -> None:
+        if max_file_bytes < 1:
+            raise ConfigurationError(f"max_file_bytes is {max_file_bytes}; at least 1 is needed")
+        second = part_path(path, 2)
+        if second.exists():
+            raise ConfigurationError(f"{second} exists: it would be taken for a part of {path}")
+        self.path = path
+        self.exchange = exchange
+        self.max_file_bytes = max_file_bytes
+        self.frames = 0
+        self.dropped = 0
+        self.parts = 0
+        self.bytes_written = 0  # of finished parts
+        self._mcap = library("mcap.writer")
+        self._file: IO[bytes]
+        self._writer: Any = None
+        self._channels: dict[tuple[int, bool], int] = {}
+        self._dropped_channel = 0
+        self._begin_part()
+
+    def write(self, frame: Frame) -> None:
+        """Add a frame to the chunk in progress."""
+        if frame.dropped_before:
+            self.mark_dropped(frame.dropped_before, frame.receive_ts_ns)
+        if self._file.tell() >= self.max_file_bytes:
+            self._end_part()
+            self._begin_part()
+        channel = self._channels.get((frame.connection_id, frame.is_text))
+        if channel is None:
+            channel = self._add_channel(frame.connection_id, frame.is_text)
+        self._writer.add_message(
+            channel,
+            log_time=frame.receive_ts_ns,
+            publish_time=frame.receive_ts_ns,
+            data=frame.payload,
+            sequence=self.frames % _SEQUENCES,
+        )
+        self.frames += 1
+
+    def mark_dropped(self, count: int, at_ns: int) -> None:
+        """Say that ``count`` frames are missing here."""
+        data = json.dumps({"frames": count}).encode()
+        if not self._dropped_channel:
+            self._dropped_channel = self._writer.register_channel(DROPPED_TOPIC, "json", 0)
+        self._writer.add_message(self._dropped_channel, log_time=at_ns, publish_time=at_ns, data=data)
+        self.dropped += count
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: it survives a crash of this process."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the last part. Idempotent."""
+        if self._writer is not None:
+            self._end_part()
+
+    def abandon(self) -> None:
+        """Close the file as it is, after an OSError."""
+        if self._writer is not None:
+            self._writer = None
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+    def _begin_part(self) -> None:
+        path = part_path(self.path, self.parts + 1)
+        try:
+            self._file = path.open("xb")
+        except FileExistsError:
+            raise ConfigurationError(f"{path} exists: a recording overwrites nothing") from None
+        except OSError as error:
+            raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+        self.parts += 1
+        self._channels.clear()
+        self._dropped_channel = 0
+        self._writer = self._mcap.Writer(self._file, chunk_size=CHUNK_BYTES)
+        self._writer.start(library=f"cexnet {version('cexnet')}")
+        self._writer.add_metadata(METADATA, {"exchange": self.exchange, "part": str(self.parts)})
+        self._writer.flush()
+
+    def _end_part(self) -> None:
+        self._writer.finish()
+        self._writer = None
+        self.bytes_written += self._file.tell()
+        self._file.close()
+
+    def _add_channel(self, connection_id: int, is_text: bool) -> int:
+        kind = "text" if is_text else "binary"
+        channel: int = self._writer.register_channel(
+            f"{self.exchange}/{connection_id}/{kind}",
+            "json" if is_text else "protobuf",
+            0,
+            {"connection_id": str(connection_id), "kind": kind},
+        )
+        self._channels[connection_id, is_text] = channel
+        return channel

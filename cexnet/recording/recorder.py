@@ -1,0 +1,131 @@
+"""Recording while it happens: the loop copies a frame, a thread of its own writes it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cexnet.recording.container import Frame, RecordingWriter
+from cexnet_core.errors import ConfigurationError, RecordingError
+from cexnet_core.tap import FrameTap
+
+_LOOK_S = 0.05
+_AT_ONCE = 32  # frames that the thread packs between two offers of the GIL
+
+
+class Recorder:
+    """Writes what its ``tap`` copies to ``path`` (see ``RecordingWriter``), off the loop.
+
+    ::
+
+        with Recorder(Path("a.mcap"), "binance") as recorder:
+            stream = factory.websocket("binance", tap=recorder.tap)
+
+    What a crash of the process can take is what came in the last ``flush_interval_s``. When
+    the thread falls behind by the tap's capacity, frames are dropped and counted, and the file
+    says where. What waits in a ``tap`` given to it is recorded too. Raises ConfigurationError
+    when the file cannot be made. One recorder, one exchange; ``close()`` it when the manager is
+    closed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        exchange: str,
+        tap: FrameTap | None = None,
+        *,
+        max_file_bytes: int = 2**30,
+        flush_interval_s: float = 1.0,
+    ) -> None:
+        if not flush_interval_s > 0:
+            raise ConfigurationError(f"flush_interval_s is {flush_interval_s}; it must be above 0")
+        self.tap = FrameTap() if tap is None else tap
+        self.error: OSError | ConfigurationError | None = None
+        self._flush_interval_s = flush_interval_s
+        self._writer = RecordingWriter(path, exchange, max_file_bytes=max_file_bytes)
+        self._unwritten = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cexnet-recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def frames(self) -> int:
+        """Frames written so far."""
+        return self._writer.frames
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were received and will not be in the file."""
+        return self.tap.dropped + self._unwritten
+
+    @property
+    def parts(self) -> int:
+        """Files begun so far."""
+        return self._writer.parts
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the finished files; of all of them after ``close()``."""
+        return self._writer.bytes_written
+
+    def close(self) -> None:
+        """Write what waits and finish the file. Blocks: on a loop, use ``asyncio.to_thread``.
+
+        Idempotent. Raises RecordingError when the file could not be written to its end.
+        """
+        self._stop.set()
+        self._thread.join()
+        if self.error is not None:
+            raise RecordingError(
+                f"recording {self._writer.path} ended early: {self.error}; {self.frames} frames were "
+                f"handed to the disk, {self.dropped} are missing"
+            ) from self.error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            self._record()
+        except (OSError, ConfigurationError) as error:
+            self.error = error
+            self._writer.abandon()
+            while not self._stop.wait(_LOOK_S):
+                self._unwritten += len(self.tap.take())
+            self._unwritten += len(self.tap.take())
+
+    def _record(self) -> None:
+        flush_due_s = time.monotonic() + self._flush_interval_s
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(_LOOK_S)  # then one last look
+            self._write(self.tap.take())
+            if time.monotonic() >= flush_due_s:
+                self._writer.flush()
+                flush_due_s = time.monotonic() + self._flush_interval_s
+        at_the_end = self.tap.dropped - self._writer.dropped
+        if at_the_end:
+            self._writer.mark_dropped(at_the_end, time.time_ns())
+        self._writer.close()
+
+    def _write(self, frames: list[tuple[int, int, bool, int, bytes]]) -> None:
+        written = 0
+        try:
+            for frame in frames:
+                self._writer.write(Frame(*frame))
+                written += 1
+                if written % _AT_ONCE == 0:
+                    time.sleep(0)  # the loop's thread may be waiting for the GIL
+        finally:
+            self._unwritten += len(frames) - written

@@ -1,0 +1,65 @@
+"""The hot logger at the ends of a process: interpreter exit, and fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# From 3.12 on Python warns of a fork where there are threads, which is what is tested here.
+NO_FORK_WARNING = ("-W", "ignore::DeprecationWarning")
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    head = "import logging, os, sys, threading\nfrom cexnet_core.hotlog import HotLog, process_log\n"
+    head += "logging.basicConfig(format='%(message)s', stream=sys.stdout)\n"
+    head += "TICK = process_log.template('app', logging.WARNING, 'tick %d')\n"
+    return subprocess.run(
+        [sys.executable, *NO_FORK_WARNING, "-c", head + program],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_what_waits_is_written_at_interpreter_exit() -> None:
+    done = run("for number in range(5000): TICK.log(number)")
+    assert done.stdout.split("\n") == [*(f"tick {number}" for number in range(5000)), ""]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_logged_while_the_interpreter_ends_is_written_too() -> None:
+    # Registered before the log's own function, so called after it.
+    done = run("import atexit; atexit.register(lambda: TICK.log(2)); TICK.log(1)")
+    assert (done.stdout, done.stderr) == ("tick 1\ntick 2\n", "")
+
+
+def test_an_uncaught_exception_loses_nothing() -> None:
+    done = run("TICK.log(1)\nraise SystemExit(3)")
+    assert (done.stdout, done.returncode) == ("tick 1\n", 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_logs_by_itself_and_repeats_nothing() -> None:
+    program = """
+process_log.flush()
+lazy = HotLog(poll_s=60)
+LATER = lazy.template('app', logging.WARNING, 'parent %d')
+for number in range(3): LATER.log(number)
+child = os.fork()
+if child == 0:
+    TICK.log(7)
+    LATER.log(8)
+    assert lazy.flush() and process_log.close()
+    sys.stdout.flush()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0, status
+lazy.close()
+"""
+    done = run(program)
+    assert done.stderr == ""
+    assert sorted(done.stdout.split("\n")) == ["", "parent 0", "parent 1", "parent 2", "parent 8", "tick 7"]

@@ -1,0 +1,121 @@
+"""Strategies exchanged while requests run: between tries, all at once, measured apart."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cexnet.exchanges import binance_rest
+from cexnet.http.endpoint import Call
+from cexnet.http.limits import LimitScope, ScopedLimiter
+from cexnet.http.retry import FullJitterRetry
+from cexnet.http.strategies import RetryStrategy
+from cexnet_core.errors import (
+    CexnetError,
+    ExchangeUnavailable,
+    OutcomeUnknown,
+    RequestNotSent,
+    StrategyError,
+)
+from tests.http.accounts import CREDENTIALS, LIMIT_BUY
+from tests.http.client import PLACED, TIME, manager
+from tests.http.peer import Peer, drop, reply
+
+BUSY = reply(status=503, body=b"")
+
+
+class Watched(RetryStrategy):
+    """Tries again for ever, at once, and tells who was asked."""
+
+    def __init__(self, asked: list[str], name: str) -> None:
+        self.asked = asked
+        self.name = name
+
+    def pause_s(self, call: Call[Any], error: CexnetError, tries: int, remaining_s: float) -> float | None:
+        self.asked.append(self.name)
+        return 0.0
+
+
+async def test_metrics_are_kept_apart_by_name_and_go_on_with_it() -> None:
+    async with Peer(reply(TIME)) as peer, manager(peer) as rest:
+        await rest.ping()
+        rest.swap("b", retry=FullJitterRetry(tries=1))
+        assert rest.counters.requests == 0
+        await rest.ping()
+        await rest.ping()
+        rest.swap("1", retry=FullJitterRetry())
+        await rest.ping()
+        shown = {one.name: one for one in rest.metrics().variants}
+        assert list(shown) == ["1", "b"]
+        assert (shown["1"].requests, shown["b"].requests) == (2, 2)
+        assert (shown["1"].total.count, shown["b"].sign.count) == (2, 2)
+        assert rest.metrics().requests == 4
+        rest.swap(retry=FullJitterRetry())
+        assert rest.metrics().variants[-1].name == "3"
+
+
+async def test_the_next_try_of_a_running_call_takes_the_new_strategy() -> None:
+    asked: list[str] = []
+    async with Peer(BUSY) as peer, manager(peer, breaker=None) as rest:
+        rest.swap("old", retry=Watched(asked, "old"))
+        call = asyncio.create_task(rest.ping())
+        while asked.count("old") < 3:
+            await asyncio.sleep(0)
+        rest.swap("new", retry=FullJitterRetry(tries=1))
+        with pytest.raises(ExchangeUnavailable):
+            await call
+        shown = {one.name: one for one in rest.metrics().variants}
+        assert (shown["old"].requests, shown["old"].errors) == (1, 0)
+        assert (shown["new"].requests, shown["new"].errors, shown["new"].tries) == (0, 1, 1)
+        assert rest.metrics().tries == len(peer.seen) == rest.metrics().retries + 1
+
+
+async def test_a_try_that_waits_ends_under_the_limits_it_began_with() -> None:
+    one = ScopedLimiter([LimitScope("orders_10s", 1, 600)])
+    wide = ScopedLimiter([LimitScope("orders_10s", 100, 600)])
+    async with Peer(reply(PLACED)) as peer, manager(peer, deadline_s=1000) as rest:
+        rest.swap(limits=one)
+        await rest.place_order(LIMIT_BUY)
+        stuck = asyncio.create_task(rest.place_order(LIMIT_BUY))
+        while not one.waiting:
+            await asyncio.sleep(0)
+        rest.swap(limits=wide)
+        await rest.place_order(LIMIT_BUY)
+        assert (one.waiting, wide.remaining["orders_10s"]) == (1, 99)
+        await rest.close()
+        with pytest.raises(RequestNotSent, match="closed"):
+            await stuck
+        assert len(peer.seen) == 2
+
+
+async def test_keys_are_rolled_without_a_new_manager() -> None:
+    other = binance_rest.rest_strategies(credentials=replace(CREDENTIALS, api_key="other"))
+    async with Peer(reply(PLACED)) as peer, manager(peer) as rest:
+        await rest.place_order(LIMIT_BUY)
+        rest.swap(auth=other.auth)
+        await rest.place_order(LIMIT_BUY)
+        assert [seen.headers["x-mbx-apikey"] for seen in peer.seen] == [CREDENTIALS.api_key, "other"]
+        assert len({seen.connection for seen in peer.seen}) == 1
+
+
+async def test_a_set_that_cannot_be_used_changes_nothing() -> None:
+    async with Peer(reply(TIME)) as peer, manager(peer) as rest:
+        before = rest.strategies
+        with pytest.raises(StrategyError, match="retry must be a RetryStrategy"):
+            rest.swap(retry=object())  # type: ignore[arg-type]
+        assert rest.strategies is before
+        await rest.ping()
+        assert [one.name for one in rest.metrics().variants] == ["1"]
+
+
+async def test_no_strategy_can_have_an_order_sent_twice() -> None:
+    asked: list[str] = []
+    async with Peer(drop()) as peer, manager(peer) as rest:
+        rest.swap(retry=Watched(asked, "careless"))
+        with pytest.raises(OutcomeUnknown):
+            await rest.place_order(LIMIT_BUY)
+        assert len(peer.seen) == 1
+        assert not asked

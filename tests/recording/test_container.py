@@ -1,0 +1,176 @@
+"""Recordings on disk: what was written comes back, up to the cut, and says what is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cexnet.recording import Frame, Recording, RecordingWriter, open_recording
+from cexnet_core.errors import ConfigurationError
+
+pytest.importorskip("mcap", reason="recordings are an extra")
+
+START_NS = 1_760_000_000_000_000_000
+
+
+def made_up(count: int, size: int = 60) -> list[Frame]:
+    return [
+        Frame(
+            index % 3,
+            START_NS + index * 1_000_003,
+            index % 5 != 0,
+            0,
+            b'{"n":%d,"filling":"%s"}' % (index, bytes([97 + index % 26]) * size),
+        )
+        for index in range(count)
+    ]
+
+
+def write(path: Path, frames: list[Frame], *, flush_every: int = 0, max_file_bytes: int = 2**30) -> int:
+    """Write ``frames``; how many files it took."""
+    writer = RecordingWriter(path, "binance", max_file_bytes=max_file_bytes)
+    for index, frame in enumerate(frames, 1):
+        writer.write(frame)
+        if flush_every and index % flush_every == 0:
+            writer.flush()
+    writer.close()
+    writer.close()  # idempotent
+    assert writer.frames == len(frames)
+    return writer.parts
+
+
+frames_of = st.lists(
+    st.builds(
+        Frame,
+        st.integers(0, 5),
+        st.integers(0, 2**62),
+        st.booleans(),
+        st.integers(0, 3),
+        st.binary(max_size=200),
+    ),
+    max_size=30,
+)
+
+
+@given(frames=frames_of)
+@settings(max_examples=50)
+def test_frames_come_back_as_they_were(frames: list[Frame]) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.mcap"
+        write(path, frames)
+        recording = Recording(path)
+        assert list(recording) == frames
+        assert list(recording) == frames  # as often as needed
+        assert recording.exchange == "binance"
+        assert recording.dropped == sum(frame.dropped_before for frame in frames)
+        assert recording.cut is None
+
+
+@pytest.fixture(scope="module")
+def flushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Frame], list[tuple[int, int]]]:
+    """A file's bytes, its frames, and (size of the file, frames in it) after each flush."""
+    path = tmp_path_factory.mktemp("cut") / "whole.mcap"
+    frames = made_up(300)
+    writer = RecordingWriter(path, "binance")
+    marks = [(path.stat().st_size, 0)]
+    for index, frame in enumerate(frames, 1):
+        writer.write(frame)
+        if index % 20 == 0:
+            writer.flush()
+            marks.append((path.stat().st_size, index))
+    writer.close()
+    return path.read_bytes(), frames, marks
+
+
+@given(share=st.floats(0, 1))
+@settings(max_examples=200)
+def test_a_file_cut_anywhere_replays_what_was_flushed_before(
+    flushed: tuple[bytes, list[Frame], list[tuple[int, int]]], share: float
+) -> None:
+    whole, frames, marks = flushed
+    begin = marks[0][0]
+    size = begin + round((len(whole) - begin) * share)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cut.mcap"
+        path.write_bytes(whole[:size])
+        recording = Recording(path)
+        found = list(recording)
+        assert recording.exchange == "binance"
+        assert found == frames[: len(found)]
+        assert len(found) >= max(count for mark, count in marks if mark <= size)
+        assert (recording.cut is None) == (size == len(whole))
+        if recording.cut is not None:
+            assert recording.cut == path
+
+
+def test_a_broken_chunk_ends_the_recording_there(
+    flushed: tuple[bytes, list[Frame], list[tuple[int, int]]], tmp_path: Path
+) -> None:
+    whole, frames, marks = flushed
+    at = (marks[5][0] + marks[6][0]) // 2
+    path = tmp_path / "broken.mcap"
+    path.write_bytes(whole[:at] + bytes(40) + whole[at + 40 :])
+    recording = Recording(path)
+    found = list(recording)
+    assert found == frames[: len(found)]
+    assert len(found) >= marks[5][1]
+    assert recording.cut == path
+
+
+def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:
+    frames = made_up(2000)
+    path = tmp_path / "a.mcap"
+    parts = write(path, frames, flush_every=50, max_file_bytes=8000)
+    assert parts > 2
+    files = sorted(each.name for each in tmp_path.iterdir())
+    assert files == sorted(["a.mcap", *(f"a-{part}.mcap" for part in range(2, parts + 1))])
+    assert list(open_recording(path)) == frames
+    # Each part stands for itself.
+    second = list(Recording(tmp_path / "a-2.mcap"))
+    assert second
+    assert second == [frame for frame in frames if frame in set(second)]
+    # The last one broken off does not harm those before it.
+    last = tmp_path / f"a-{parts}.mcap"
+    last.write_bytes(last.read_bytes()[:5])
+    recording = Recording(path)
+    found = list(recording)
+    assert found == frames[: len(found)]
+    assert recording.cut == last
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    write(path, made_up(3))
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="exists"):
+        RecordingWriter(path, "binance")
+    assert path.read_bytes() == before
+    (tmp_path / "b-2.mcap").touch()
+    with pytest.raises(ConfigurationError, match="part of"):
+        RecordingWriter(tmp_path / "b.mcap", "binance")
+    assert not (tmp_path / "b.mcap").exists()
+    with pytest.raises(ConfigurationError, match="cannot write"):
+        RecordingWriter(tmp_path / "missing" / "a.mcap", "binance")
+    with pytest.raises(ConfigurationError, match="max_file_bytes is 0"):
+        RecordingWriter(tmp_path / "c.mcap", "binance", max_file_bytes=0)
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        open_recording(tmp_path / "missing.mcap")
+    other = tmp_path / "other"
+    other.write_text("hello\n")
+    with pytest.raises(ConfigurationError, match="not of a capture"):
+        open_recording(other)
+
+
+def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcap.writer", None)
+    monkeypatch.setitem(sys.modules, "mcap", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'cexnet\[recording\]'"):
+        RecordingWriter(tmp_path / "a.mcap", "binance")
