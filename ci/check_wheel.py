@@ -18,6 +18,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+from checks import IN_PARALLEL
 from elsewhere import REPO, run, tests_elsewhere
 
 WORK = REPO / "build" / "wheel"
@@ -115,7 +116,8 @@ def main() -> None:
         install(f"{wheel}[cli]", *config["dependency-groups"]["test"], *config["build-system"]["requires"])
         environment = clean_environment() | {"CEXNET_TEST_BUILD": "wheel"}
         tests = [name for name in TESTS if (folder / name).exists()]
-        run([PYTHON, "-m", "pytest", "-q", "-m", "not slow", *tests], cwd=folder, env=environment)
+        command = [PYTHON, "-m", "pytest", "-q", "-m", "not slow", *IN_PARALLEL, *tests]
+        run(command, cwd=folder, env=environment)
 
 
 if __name__ == "__main__":

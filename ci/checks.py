@@ -18,6 +18,8 @@ REPO = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 CODE = ("cexnet", "cexnet_core", "tests", "benchmarks", "ci", "setup.py")
 ALLOWLIST = ("--allowlist", "ci/stubtest_allowlist.txt", "--ignore-unused-allowlist")
+# Most tests wait for sockets and timers: one process more than there are processors.
+IN_PARALLEL = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 SHELL_SCRIPTS = ("ci/lib.sh", "ci/demo", "ci/test", "ci/bench", ".ci/run")
 
 
@@ -64,7 +66,7 @@ CHECKS = (
     Check("sanitizers", "the core's tests under ASan and UBSan", script("check_sanitizers")),
     Check("benchmarks", "each benchmark runs", [sys.executable, "benchmarks/run.py", "--quick"]),
     Check("wheel", "the built wheel in an empty environment", script("check_wheel")),
-    Check("tests", "every test", [sys.executable, "-m", "pytest"]),
+    Check("tests", "every test", [sys.executable, "-m", "pytest", *IN_PARALLEL]),
 )
 
 
