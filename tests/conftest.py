@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_configure() -> None:
-    """Refuse to test another copy than the one that ``CEXNET_TEST_BUILD`` asks for."""
+    """Hear Ctrl-C; refuse to test another copy than the one that ``CEXNET_TEST_BUILD`` asks for."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So do a shell's background jobs, and then whatever a test starts would ignore it too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     wanted = os.environ.get("CEXNET_TEST_BUILD")
     if wanted is None:
         return
