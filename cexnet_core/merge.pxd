@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from cexnet_core.events cimport Event
+from cexnet_core.events cimport BOOK_TICKER, CANDLE, Event, is_account
 from cexnet_core.stream cimport Stream, StreamSink
 
 cdef enum:
@@ -48,3 +48,11 @@ cdef class Merge:
 
 cdef Merge new_merge(StreamSink sink, Stream stream)
 cdef int64_t identity_of_content(Event event) except? -1
+
+
+cdef inline bint has_content_only(Event event) noexcept:
+    """Whether nothing but its content tells the event from others of its stream."""
+    return (
+        event.kind == CANDLE or is_account(event.kind)
+        or event.kind == BOOK_TICKER and event.sequence < 0 <= event.exchange_ts_ns
+    )

@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 
 from cexnet_core._sequence cimport DELIVER, GAP, RULE_NONE, Verdict
 from cexnet_core.events cimport (
-    CANDLE, DEPTH_UPDATE, FILL, ORDER_UPDATE, TRADE,
-    BalanceUpdate, Candle, DepthUpdate, Event, Fill, OrderUpdate, Trade, is_account,
+    BOOK_TICKER, CANDLE, DEPTH_UPDATE, FILL, ORDER_UPDATE, TRADE,
+    BalanceUpdate, BookTicker, Candle, DepthUpdate, Event, Fill, OrderUpdate, Trade, is_account,
 )
 from cexnet_core.stream cimport NOBODY, Stream, StreamSink, judge_depth
 
@@ -195,9 +195,11 @@ cdef class Merge:
         brought_by = self.recent.get(identity)
         if brought_by is None:
             return NEXT
-        # An account may come back to where it was in the same millisecond: what its own
-        # connection tells twice has happened twice.
-        return NEXT if brought_by == event.connection_id and is_account(event.kind) else SEEN
+        # An account or a book may come back to where it was in the same millisecond: what its
+        # own connection tells twice has happened twice.
+        if brought_by == event.connection_id and (is_account(event.kind) or event.kind == BOOK_TICKER):
+            return NEXT
+        return SEEN
 
     cdef int _pass(self, Event event) except -1:
         """Deliver an event of a merged stream and remember that it was."""
@@ -302,7 +304,7 @@ cdef Merge new_merge(StreamSink sink, Stream stream):
         identity = identity_of_id(stream.last_id, stream.last_id_length, &is_ordered)
         merge.remember(identity)
         stream.seen.last = identity if is_ordered else -1
-    elif stream.kind == CANDLE or is_account(stream.kind):
+    elif stream.last_content != 0:
         merge.remember(stream.last_content)
     return merge
 
@@ -369,12 +371,13 @@ cdef int64_t identity_of(Event event, bint* is_ordered) except? -1:
     """What tells this event from the others of its stream; -1: nothing does.
 
     ``is_ordered``: identities grow from one event to the next. A trade is told by its id,
-    a candle by its period and its content, an event of the account by its time and its
-    content, everything else by its sequence. A hash of 63
-    bits: an event is taken for one of the newest 1,024 by chance once in 10**15.
+    a candle by its period and its content, an event of the account and a book ticker
+    that has a time and no sequence by time and content, everything else by its sequence. A hash
+    of 63 bits: an event is taken for one of the newest 1,024 by chance once in 10**15.
     """
     cdef Trade trade
     cdef Candle candle
+    cdef BookTicker ticker
     cdef uint64_t value
     is_ordered[0] = True
     if event.kind == TRADE:
@@ -393,6 +396,11 @@ cdef int64_t identity_of(Event event, bint* is_ordered) except? -1:
         value = mixed(mixed(value, bits(candle.quote_volume)), candle.is_closed)
     elif is_account(event.kind):
         value = content_of(event)
+    elif event.kind == BOOK_TICKER and has_content_only(event):
+        ticker = <BookTicker>event
+        value = mixed(<uint64_t>event.exchange_ts_ns, bits(ticker.bid_price))
+        value = mixed(mixed(value, bits(ticker.bid_size)), bits(ticker.ask_price))
+        value = mixed(value, bits(ticker.ask_size))
     else:
         return event.sequence
     is_ordered[0] = False

@@ -31,7 +31,7 @@ from cexnet_core.events cimport (
     CANDLE, DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE, is_account,
     DepthUpdate, Event, EventKind, EventSink, SymbolTable, Trade,
 )
-from cexnet_core.merge cimport Merge, identity_of_content, new_merge
+from cexnet_core.merge cimport Merge, has_content_only, identity_of_content, new_merge
 from cexnet_core.stream cimport MANY, NOBODY, Stream, judge_depth, new_stream, replace_handler
 
 import logging
@@ -334,7 +334,7 @@ cdef class Router(StreamSink):
         elif event.kind == TRADE:
             stream.last_id_length = (<Trade>event).id_length
             memcpy(stream.last_id, (<Trade>event).id_text, sizeof(stream.last_id))
-        elif event.kind == CANDLE or is_account(event.kind):
+        elif has_content_only(event):
             stream.last_content = identity_of_content(event)
         elif event.sequence > stream.seen.last:
             stream.seen.last = event.sequence

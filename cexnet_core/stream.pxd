@@ -27,7 +27,7 @@ cdef class Stream:
     cdef object merge                       # a Merge, or None: it comes on one connection
     cdef uint8_t last_id_length             # of the newest trade
     cdef char last_id[INLINE_ID]
-    cdef int64_t last_content               # identity of the newest candle or account's event
+    cdef int64_t last_content               # identity of the newest event told by its content
     cdef readonly uint64_t delivered
     cdef readonly uint64_t gaps
     cdef readonly uint64_t duplicates

@@ -30,6 +30,11 @@ def schema(rule: SequenceRule = "range") -> WireSchema:
                 sequence="increasing",
                 fields=(symbol, sequence, Field("bid_price", "b"), Field("ask_price", "a")),
             ),
+            Message(
+                "BookTicker",
+                when={"e": "timed"},
+                fields=(symbol, Field("bid_price", "b"), Field("exchange_ts_ns", "t", unit="ms")),
+            ),
             Message("BookTicker", when={"e": "bare"}, fields=(symbol, Field("bid_price", "b"))),
             Message(
                 "Trade",
@@ -96,14 +101,18 @@ class Lines:
         return [event.trade_id for event in self.seen]
 
     def send(self, kind: str, connection: int, number: int) -> None:
-        """One event of a kind named ``depth``, ``ticker``, ``trade`` or ``named trade``."""
+        """One event of a kind named ``depth``, ``ticker``, ``timed ticker``, ``trade`` or ``named trade``."""
         if kind == "depth":
             self.depth(connection, number)
         elif kind == "ticker":
             self.ticker(connection, number)
+        elif kind == "timed ticker":  # several in a millisecond, and prices that come back
+            self.feed(connection, e="timed", t=number // 3 + 1, b=str(number % 3))
         else:
             self.trade(connection, number if kind == "trade" else f"{number}X")
 
     def numbers(self, kind: str) -> list[int]:
         """The numbers of what was delivered."""
+        if kind == "timed ticker":
+            return [(event.exchange_ts_ns // MS - 1) * 3 + int(event.bid_price) for event in self.seen]
         return self.sequences if kind in ("depth", "ticker") else [int(i.rstrip("X")) for i in self.ids]

@@ -215,6 +215,18 @@ def test_what_nothing_tells_apart_comes_from_one_connection() -> None:
     assert [event.bid_price for event in lines.seen] == [1, 2, 3]
 
 
+def test_timed_tickers_of_a_new_connection_reach_us_though_the_old_one_is_frozen() -> None:
+    lines = Lines(kinds=(EventKind.BOOK_TICKER,))
+    for number in (3, 4):
+        lines.send("timed ticker", 0, number)
+    for number in (4, 5, 6):
+        lines.send("timed ticker", 1, number)
+    lines.router.leave(0)
+    for number in (6, 7):
+        lines.send("timed ticker", 2, number)
+    assert lines.numbers("timed ticker") == [3, 4, 5, 6, 7]
+
+
 def test_partial_books_by_sequence() -> None:
     lines = Lines(kinds=(EventKind.DEPTH_SNAPSHOT,))
     for connection, sequence in ((0, 10), (1, 10), (1, 12), (0, 12), (0, 15)):
@@ -338,7 +350,10 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("kind", ["depth", "trade", "named trade", "ticker"])
+KINDS = ["depth", "trade", "named trade", "ticker", "timed ticker"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS)
 def test_nothing_is_lost_or_doubled_while_one_connection_holds_on(kind: str, steps: list[Any]) -> None:
@@ -371,7 +386,7 @@ def test_nothing_is_lost_or_doubled_while_one_connection_holds_on(kind: str, ste
     assert lines.gaps == []
 
 
-@pytest.mark.parametrize("kind", ["depth", "trade", "named trade", "ticker"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_either_of_two_connections_dies_two_hundred_times(kind: str) -> None:
     """Each reads the same feed at its own pace; a dead one comes back at the feed's live end."""
     lines = Lines(kinds=(EventKind.DEPTH_UPDATE, EventKind.TRADE, EventKind.BOOK_TICKER))
