@@ -28,7 +28,7 @@ from cexnet_core._sequence cimport (
 )
 from cexnet_core.clock cimport ticks_ns
 from cexnet_core.events cimport (
-    CANDLE, DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE, is_account,
+    DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE, is_account,
     DepthUpdate, Event, EventKind, EventSink, SymbolTable, Trade,
 )
 from cexnet_core.merge cimport Merge, has_content_only, identity_of_content, new_merge
