@@ -19,6 +19,7 @@ from cexnet_core import build_info
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+RIVALS = Path(sys.prefix) / "rivals"  # where ci/bench puts those with pins of their own
 ALTERNATIVES = (
     *("picows", "aiohttp", "msgspec", "orjson", "websockets", "aiolimiter", "ddsketch"),
     *("picologging", "structlog", "httpx", "ccxt"),
@@ -37,10 +38,8 @@ def processor() -> str:
 
 def alternative(name: str) -> str:
     """The name and version of an alternative that is measured."""
-    try:
-        return f"{name} {importlib.metadata.version(name)}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{name} absent (not installed)"
+    found = importlib.metadata.distributions(name=name, path=[*sys.path, str(RIVALS)])
+    return next((f"{name} {package.version}" for package in found), f"{name} absent (not installed)")
 
 
 def machine() -> dict[str, str]:
