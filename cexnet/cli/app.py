@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,6 +22,7 @@ from cexnet.cli.record import RecordOptions, convert_capture, run_recorder
 from cexnet.cli.replay import run_replay
 from cexnet.cli.sign import SignOptions, print_signed
 from cexnet.cli.simulate import run_simulator
+from cexnet.cli.watch import WatchOptions, run_watch
 from cexnet_core.errors import CexnetError
 
 app = App(
@@ -33,6 +36,7 @@ Symbols = Annotated[
     Parameter(consume_multiple=True, negative="", help="Symbols in the exchange's own spelling."),
 ]
 Faults = Annotated[list[str] | None, Parameter(negative="")]
+FOR_EVER_S = 10 * 365 * 86_400.0
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 
 
@@ -45,6 +49,7 @@ def demo(
     seconds: float = 20.0,
     rate: float = 2000.0,
     fault: Faults = None,
+    metrics_port: int | None = None,
     json: AsJson = False,
 ) -> None:
     """Stream from the embedded exchange, place a few orders, show what happens.
@@ -65,6 +70,8 @@ def demo(
         What goes wrong meanwhile: NAME[:key=value,...] as for `cexnet simulate`, but again
         and again by default, like `--fault reset --fault gap`; or `roll`, which replaces the
         connections make-before-break. Adds what was lost, doubled and mended.
+    metrics_port
+        Serve Prometheus metrics at this port of 127.0.0.1; 0 picks one.
     """
     options = DemoOptions(
         exchange=exchange,
@@ -74,8 +81,41 @@ def demo(
         rate_per_s=rate,
         as_json=json,
         faults=tuple(fault or ()),
+        metrics_port=metrics_port,
     )
     _run(run_demo(options))
+
+
+@app.command
+def watch(
+    exchange: str,
+    /,
+    *symbols: str,
+    config: Path | None = None,
+    env: str | None = None,
+    seconds: float = FOR_EVER_S,
+    metrics_port: int | None = None,
+    json: AsJson = False,
+) -> None:
+    """Watch best bid and ask and the last trade of a real exchange; needs a network.
+
+    Parameters
+    ----------
+    exchange
+        binance, binance_usdm, gateio, mexc, okx, or one that another package adds.
+    symbols
+        In the exchange's own spelling; by default three well-known ones.
+    config
+        A TOML file, for another URL or a proxy: `cexnet config init` writes an example.
+    env
+        The file's overlay to use, as in [env.production].
+    seconds
+        How long; by default until Ctrl-C.
+    metrics_port
+        Serve Prometheus metrics at this port of 127.0.0.1; 0 picks one.
+    """
+    options = WatchOptions(exchange, symbols, config, env, seconds, metrics_port, json)
+    _run(run_watch(options))
 
 
 @app.command
@@ -327,7 +367,19 @@ def config_init(
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    try:
+        asyncio.run(_until_told(work))
+    except asyncio.CancelledError:
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM, as service managers send it, ends a command in the same good order as Ctrl-C."""
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError):  # Windows has no such signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await work
 
 
 def run() -> None:

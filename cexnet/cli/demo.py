@@ -16,11 +16,12 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.live import Live
 
 from cexnet.cli.audit import Audit
-from cexnet.cli.board import Board, render
+from cexnet.cli.board import Board
+from cexnet.cli.metrics import serve_metrics
 from cexnet.cli.misfortune import IMPATIENT, LIVENESS, RECONNECT, keep_rolling, read_misfortunes
+from cexnet.cli.view import View
 from cexnet.config import Config, ExchangeConfig
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import get_exchange
@@ -40,8 +41,8 @@ API_SECRET = "demo-secret"  # noqa: S105 - the embedded exchange's, made up for 
 
 _logger = logging.getLogger("cexnet.demo")
 
-REFRESH_S = 0.25
 ORDER_INTERVAL_S = 0.5
+NO_REST = "REST: cexnet has no tables for this exchange yet"
 ORDER_QUANTITY = "0.1"
 
 # Of the run, this share is for playing a capture: the rest is start and drain.
@@ -58,6 +59,7 @@ class DemoOptions:
     seconds: float
     rate_per_s: float
     as_json: bool
+    metrics_port: int | None = None
     faults: tuple[str, ...] = ()
 
 
@@ -122,6 +124,9 @@ async def run_demo(options: DemoOptions) -> None:
             # A loss was asked for and is counted: only what nobody asked for is worth a line.
             logging.getLogger("cexnet.websocket").setLevel(logging.ERROR)
             say(f"faults: {', '.join(options.faults)}; {IMPATIENT}")
+        if options.metrics_port is not None:
+            managers = (stream,) if rest is None else (stream, rest)
+            say(f"metrics: {await serve_metrics(stack, options.metrics_port, *managers)}")
         if rest is not None:
             say("REST: ping, server time and depth snapshots ...")
             await _warm_up(rest, symbols)
@@ -141,7 +146,7 @@ async def run_demo(options: DemoOptions) -> None:
             rolling = keep_rolling(stream, audit.misfortunes)
             side_shows.append(asyncio.create_task(rolling, name="cexnet-demo-rolls"))
         try:
-            view = _View(f"cexnet demo: {name}", stream, rest, board, console)
+            view = View(f"cexnet demo: {name}", stream, rest, board, console, NO_REST)
             await view.show(
                 until_s=ends_s,
                 finished=simulator.finished if capture is not None else None,
@@ -251,55 +256,6 @@ async def _round_trip(rest: RestManager, symbol: str, price: float) -> None:
     await rest.cancel_order(symbol, client_order_id=placed.client_order_id)
 
 
-@dataclass(slots=True)
-class _View:
-    """Waits for the end of the run and, in a terminal, redraws the table meanwhile."""
-
-    title: str
-    stream: WebSocketManager
-    rest: RestManager | None
-    board: Board
-    console: Console
-    _seen: int = 0
-    _seen_s: float = 0.0
-
-    async def show(self, *, until_s: float, finished: asyncio.Event | None, live: bool) -> None:
-        """Return at ``until_s``, and with ``finished`` not before it was set."""
-        if not live:
-            await self._wait(until_s, finished)
-            return
-        self._seen_s = time.perf_counter()
-        with Live(self._draw(), console=self.console, auto_refresh=False) as screen:
-            while not self._over(until_s, finished):
-                await asyncio.sleep(REFRESH_S)
-                screen.update(self._draw(), refresh=True)
-
-    @staticmethod
-    def _over(until_s: float, finished: asyncio.Event | None) -> bool:
-        return time.perf_counter() >= until_s and (finished is None or finished.is_set())
-
-    async def _wait(self, until_s: float, finished: asyncio.Event | None) -> None:
-        await asyncio.sleep(max(0.0, until_s - time.perf_counter()))
-        if finished is not None:
-            await finished.wait()
-
-    def _draw(self) -> Any:
-        metrics = self.stream.metrics()
-        now_s = time.perf_counter()
-        rate = (metrics.messages - self._seen) / max(1e-3, now_s - self._seen_s)
-        self._seen, self._seen_s = metrics.messages, now_s
-        router = self.stream.router
-        return render(
-            self.title,
-            self.board,
-            metrics,
-            rate,
-            {"decode": router.decoded, "handle": router.handled, "receive to handled": router.total},
-            {} if self.rest is None else {"REST total": self.rest.latency.total},
-            _rest_line(self.rest),
-        )
-
-
 def _result(
     name: str,
     capture: Capture | None,
@@ -338,12 +294,6 @@ def _result(
             "p99_us": rest.latency.total.percentile(99.0) / 1e3 if rest and timed else None,
         },
     }
-
-
-def _rest_line(rest: RestManager | None) -> str:
-    if rest is None:
-        return "REST: cexnet has no tables for this exchange yet"
-    return f"REST requests {rest.counters.requests}  errors {rest.counters.errors}"
 
 
 MARKET_EVENTS = ("BookTicker", "Trade", "DepthUpdate", "DepthSnapshot", "Candle")

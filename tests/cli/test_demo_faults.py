@@ -77,7 +77,10 @@ def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], words: str) 
 
 @pytest.mark.parametrize("faults", [(), ("--fault", "reset")], ids=["calm", "faults"])
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
-def test_ctrl_c_ends_with_the_summary(faults: tuple[str, ...], as_json: bool) -> None:
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_the_summary(
+    faults: tuple[str, ...], as_json: bool, told: signal.Signals, code: int
+) -> None:
     command = [sys.executable, "-m", "cexnet", "demo", "--seconds", "600", *faults]
     process = subprocess.Popen(
         command + ["--json"] * as_json, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -89,12 +92,12 @@ def test_ctrl_c_ends_with_the_summary(faults: tuple[str, ...], as_json: bool) ->
             line = process.stderr.readline()
             assert line, said
             said += line
-        process.send_signal(signal.SIGINT)
+        process.send_signal(told)
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in said + err
     if as_json:
         result = json.loads(out)
