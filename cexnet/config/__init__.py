@@ -23,6 +23,7 @@ from cexnet.config.tree import (
     NetworkConfig,
     QueueConfig,
     RestConfig,
+    TargetsConfig,
     WebSocketConfig,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "QueueConfig",
     "RestConfig",
     "Row",
+    "TargetsConfig",
     "WebSocketConfig",
     "config_from_dict",
     "load",

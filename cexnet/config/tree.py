@@ -95,6 +95,21 @@ class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     hedging: HedgePolicy | None = None
 
 
+class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is promised, in milliseconds, and which share of the records must keep to it.
+
+    ``websocket_handling_ms`` is from the socket to the handler's return, ``rest_total_ms`` a
+    call as a whole, ``rest_sign_ms`` its signature, ``recovery_ms`` from the start or a loss
+    of a connection to the first data after it.
+    """
+
+    websocket_handling_ms: Positive = 1.0
+    rest_total_ms: Positive = 50.0
+    rest_sign_ms: Positive = 0.2
+    recovery_ms: Positive = 100.0
+    share: Annotated[float, Meta(gt=0, le=1)] = 0.99
+
+
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The level of the ``cexnet`` loggers."""
 
@@ -127,6 +142,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     websocket: WebSocketConfig = field(default_factory=WebSocketConfig)
     rest: RestConfig = field(default_factory=RestConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:

@@ -1,19 +1,24 @@
 """What a running engine tells about itself, and whether that is as promised.
 
 ``window`` is the last seconds of a recorder, ``compliance`` compares them with targets,
-``pauses`` times what is Python's own doing.
+``pauses`` times what is Python's own doing, ``monitor`` does all of it from a task of its own
+and acts on what it finds.
 """
 
 from cexnet.telemetry.compliance import Compliance, Condition, Judge, Target
+from cexnet.telemetry.monitor import Alert, Measure, Monitor
 from cexnet.telemetry.pauses import GcPause, GcWatch, tame_gc
 from cexnet.telemetry.window import Percentiles, Window
 
 __all__ = [
+    "Alert",
     "Compliance",
     "Condition",
     "GcPause",
     "GcWatch",
     "Judge",
+    "Measure",
+    "Monitor",
     "Percentiles",
     "Target",
     "Window",

@@ -69,6 +69,7 @@ class Judge:
             raise ConfigurationError(f"Judge: patience={patience} and least={least} must be at least 1")
         self.target = target
         self.condition = Condition.NORMAL
+        self.latest: Compliance | None = None
         self._window = window
         self._patience = patience
         self._least = least
@@ -86,7 +87,7 @@ class Judge:
             if self._against >= self._patience:
                 changed, self._against = True, 0
                 self.condition = Condition.NORMAL if kept else Condition.DEGRADED
-        return Compliance(
+        self.latest = Compliance(
             self.target,
             self.condition,
             changed,
@@ -95,3 +96,8 @@ class Judge:
             recent.percentile(99.0),
             recent.max,
         )
+        return self.latest
+
+    def go_on_with(self, window: Window) -> None:
+        """Judge by another recorder's window from now on; the condition stays."""
+        self._window = window

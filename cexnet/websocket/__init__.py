@@ -15,6 +15,7 @@ from cexnet.websocket.metrics import (
     LatencySummary,
     StreamMetrics,
     VariantMetrics,
+    WebSocketLatency,
     WebSocketMetrics,
 )
 from cexnet.websocket.reconnect import Fault, Loss, ReconnectPolicy
@@ -55,6 +56,7 @@ __all__ = [
     "TopicEvent",
     "TopicReport",
     "VariantMetrics",
+    "WebSocketLatency",
     "WebSocketManager",
     "WebSocketMetrics",
     "WebSocketStrategySet",

@@ -35,6 +35,20 @@ class Fleet:
             raise ConnectionClosed(f"there is no connection {number}: initialize() opens them")
         return sessions[number]
 
+    async def ping(self, deadline_s: float) -> dict[int, float | None]:
+        """Round trip of every connection in seconds, asked all at once; ``None``: no answer in time."""
+
+        async def measure(session: Session) -> float | None:
+            try:
+                async with asyncio.timeout(deadline_s):
+                    return await session.link.ping()
+            except (TimeoutError, ConnectionClosed):
+                return None
+
+        sessions = list(self.sessions.values())
+        measured = await asyncio.gather(*map(measure, sessions))
+        return {session.connection_id: trip for session, trip in zip(sessions, measured, strict=True)}
+
     def feeding(self, handler: Handler) -> list[Session]:
         """Connections with topics whose events go to ``handler``."""
         return [session for bundle in self._register.bundles_of(handler) for session in bundle.sessions]

@@ -17,7 +17,7 @@ from cexnet.websocket.caretaker import Caretaker
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
-from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketMetrics
+from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketLatency, WebSocketMetrics
 from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
@@ -313,6 +313,18 @@ class WebSocketManager:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def latency(self) -> WebSocketLatency:
+        """The recorders, as they stand."""
+        router, setting = self.router, self._setting
+        return WebSocketLatency(
+            router.decoded, router.handled, router.total, setting.first_event, self._caretaker.lag
+        )
+
+    async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:
+        """Round trip to the exchange in seconds, by connection; ``None`` without an answer in time."""
+        return await self._fleet.ping(deadline_s)
 
     def metrics(self) -> WebSocketMetrics:
         """Everything counted since the manager was made."""

@@ -9,9 +9,26 @@ from typing import TypeVar
 
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.strategies import MessageParser
+from cexnet_core.latency import LatencyRecorder
 from cexnet_core.summary import LatencySummary as LatencySummary
 
 _Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketLatency:
+    """The recorders of a manager, live: ``.samples`` of each is a numpy view of the newest.
+
+    ``decoded``, ``handled`` and ``total`` are stages of the receive line (the parser's in
+    use; the first two of one message in eight), ``first_event`` the time from a start or a
+    loss to the first data after it, ``loop_lag`` how late the event loop was.
+    """
+
+    decoded: LatencyRecorder
+    handled: LatencyRecorder
+    total: LatencyRecorder
+    first_event: LatencyRecorder
+    loop_lag: LatencyRecorder
 
 
 @dataclass(frozen=True, slots=True)

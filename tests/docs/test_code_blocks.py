@@ -62,3 +62,12 @@ def test_the_rest_lines_blocks_run(index: int) -> None:
     assert done.returncode == 0, done.stderr
     expected = ("SPOT application/json", "new canceled", "public closed -> open because")[index]
     assert expected in done.stdout
+
+
+def test_the_monitor_of_the_telemetry_document_judges() -> None:
+    (engine,) = blocks("docs/telemetry.md")
+    done = subprocess.run(
+        [sys.executable, "-c", engine], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^binance handling (normal|degraded) \d+% of [1-9]", done.stdout, re.MULTILINE)

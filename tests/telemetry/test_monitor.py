@@ -1,0 +1,167 @@
+"""A monitor over real managers: alerts with their causes, what is done, and back to normal."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from typing import Any
+
+import pytest
+
+from cexnet import Channel, Config, ExchangeConfig, Subscription, TransportFactory
+from cexnet.config import TargetsConfig
+from cexnet.simulator import Simulator
+from cexnet.telemetry import Alert, Condition, Monitor
+from cexnet_core.errors import ConfigurationError
+from tests.websocket.live import Log
+
+WANTED = [Subscription(Channel.BOOK_TICKER, "BTCUSDT")]
+# Nobody handles an event in ten nanoseconds: this target is always missed.
+HOPELESS = TargetsConfig(websocket_handling_ms=1e-5)
+EASY = TargetsConfig(
+    websocket_handling_ms=60_000, rest_total_ms=60_000, rest_sign_ms=60_000, recovery_ms=60_000
+)
+
+NAMES = {"handling", "recovery", "total", "sign"}
+
+
+class Told:
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+        self.moved = asyncio.Event()
+
+    def __call__(self, alert: Alert) -> None:
+        self.alerts.append(alert)
+        self.moved.set()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def run(targets: TargetsConfig, monitor: Monitor, log: Log, busy: Any) -> None:
+    async with Simulator("binance", ("BTCUSDT",), rate_per_s=500) as simulator:
+        settings = ExchangeConfig(websocket_url=simulator.ws_url, rest_url=simulator.rest_url)
+        config = Config(exchange={"binance": settings}, targets=targets)
+        async with TransportFactory(config) as factory:
+            stream, rest = factory.websocket("binance"), factory.rest("binance")
+            await stream.initialize(WANTED, log.on_event)
+            monitor.add(stream)
+            monitor.add(rest)
+            gc.collect()  # what earlier tests left behind is not this stream's fault
+            async with monitor:
+                await busy(stream, rest)
+
+
+async def test_a_degraded_stream_is_told_probed_and_rolled() -> None:
+    told, log = Told(), Log()
+    monitor = Monitor(HOPELESS, on_alert=told, check_s=0.05, window_s=0.5, patience=2)
+
+    async def busy(stream: Any, rest: Any) -> None:
+        await until(lambda: len(monitor.measures) == 2)
+        await log.more(50)
+        assert stream.metrics().rolls == 1
+
+    # The collector is kept out: a pause of it would be named as the cause, and nothing be rolled.
+    gc.disable()
+    try:
+        await run(HOPELESS, monitor, log, busy)
+    finally:
+        gc.enable()
+    alert = told.alerts[0]
+    assert (alert.manager, alert.compliance.target.name) == ("binance", "handling")
+    assert alert.compliance.condition is Condition.DEGRADED
+    assert alert.compliance.share == 0.0
+    probe, roll = monitor.measures
+    assert (probe.action, roll.action, roll.result) == ("probe", "roll", "connections replaced")
+    assert "ms" in probe.result
+    assert len(told.alerts) == 1  # told once, not at each look
+    assert log.losses == []
+
+
+async def test_what_keeps_its_targets_is_left_alone_and_shown() -> None:
+    monitor, log = Monitor(EASY, check_s=0.05, patience=1), Log()
+
+    async def busy(stream: Any, rest: Any) -> None:
+        await until(lambda: len(monitor.compliance()) == len(NAMES))
+        for _ in range(25):
+            await rest.ping()
+        await log.more(50)
+        # The connection was made before anybody looked: of recovery there is nothing to see.
+        await until(lambda: sum(found.count > 0 for _, found in monitor.compliance()) == 3)
+
+    await run(EASY, monitor, log, busy)
+    assert {found.target.name for _, found in monitor.compliance()} == {
+        "handling",
+        "recovery",
+        "total",
+        "sign",
+    }
+    assert all(found.share == 1.0 for _, found in monitor.compliance())
+    assert list(monitor.alerts) == list(monitor.measures) == []
+    assert monitor.look_errors == 0
+
+
+async def test_our_own_pauses_are_named_and_nothing_is_rolled_for_them() -> None:
+    told, log = Told(), Log()
+    monitor = Monitor(HOPELESS, on_alert=told, check_s=0.05, window_s=2.0, patience=2)
+    ballast = [[] for _ in range(200_000)]
+
+    async def busy(stream: Any, rest: Any) -> None:
+        gc.collect()
+        await told.moved.wait()
+        await log.more(100)
+        assert stream.metrics().rolls == 0
+
+    await run(HOPELESS, monitor, log, busy)
+    assert ballast
+    assert "garbage collection" in told.alerts[0].causes[0]
+    assert list(monitor.measures) == []
+
+
+async def test_back_to_normal_is_told_too() -> None:
+    told = Told()
+    slow = True
+
+    class Sluggish(Log):
+        def on_event(self, event: Any) -> None:
+            if slow:
+                time.sleep(0.003)
+            super().on_event(event)
+
+    log = Sluggish()
+
+    async def busy(stream: Any, rest: Any) -> None:
+        nonlocal slow
+        await until(lambda: told.alerts)
+        slow = False
+        await until(lambda: len(told.alerts) == 2)
+
+    limits = TargetsConfig(websocket_handling_ms=2.0, share=0.5, rest_total_ms=60_000, recovery_ms=60_000)
+    monitor = Monitor(limits, on_alert=told, check_s=0.05, window_s=0.5, patience=2, recover=False)
+    await run(limits, monitor, log, busy)
+    assert [alert.compliance.condition for alert in told.alerts] == [Condition.DEGRADED, Condition.NORMAL]
+
+
+async def test_a_callback_that_fails_is_counted() -> None:
+    log = Log()
+
+    def broken(alert: Alert) -> None:
+        raise RuntimeError("no pager")
+
+    monitor = Monitor(HOPELESS, on_alert=broken, check_s=0.02, window_s=0.2, patience=1, recover=False)
+
+    async def busy(stream: Any, rest: Any) -> None:
+        await until(lambda: monitor.callback_errors == 1)
+        await log.more(50)
+
+    await run(HOPELESS, monitor, log, busy)
+    assert monitor.look_errors == 0
+
+
+def test_senseless_times_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="check_s"):
+        Monitor(check_s=0.0)
