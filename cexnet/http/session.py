@@ -1,12 +1,13 @@
-"""One tuned aiohttp session: bytes out, bytes in, and certainty about what was sent.
+"""One pool of connections: bytes out, bytes in, and certainty about what was sent.
 
-Three habits of aiohttp (read in 3.14) are undone here. It sends GET, PUT and DELETE a
-second time by itself when a kept-alive connection proves dead: that passes neither
-limiter nor signer and would repeat a cancel. And its exceptions carry the URL, which
-holds the signature. ``Try`` sits around one try as a client middleware: what it raises
-is no ``ClientError``, so aiohttp sends nothing again, and carries no URL. And it learns
-that a pooled connection has died only when the event loop next reads from it: ``_Request``
-asks the kernel just before it writes, so that an order is not lost to a stale connection.
+aiohttp opens the connections, keeps them and parses what comes back (its connector, with
+proxies, TLS and addresses, and its parser). Its client session is left out: it would make
+a dozen objects a request, and has three habits that do not suit orders (read in 3.14). It
+sends GET, PUT and DELETE a second time by itself when a kept-alive connection proves dead,
+which passes neither limiter nor signer and would repeat a cancel. Its exceptions carry the
+URL, which holds the signature. And it learns that a pooled connection has died only when the
+event loop next reads from it; here the kernel is asked just before the write, so that an order
+is not lost to a stale connection.
 """
 
 from __future__ import annotations
@@ -16,24 +17,29 @@ import select
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
 from cexnet.http.answers import Answer
 from cexnet.http.connector import ConnectionOptions, open_connector
 from cexnet.http.endpoint import WireRequest
 from cexnet.http.faults import FaultKind, TransportFault
+from cexnet.http.request_head import RequestWriter
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
 
-_CONNECT_TIMEOUT_S = 5.0
+# The whole call is bounded by its own deadline, in send(); this is for one address of several.
+_CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
 # A FIN or RST that has arrived; 0 where the system cannot tell (no poll, no POLLRDHUP).
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
+_SWITCHING_PROTOCOLS = 101
 
 
 class Try:
-    """One try of a request, used once: the middleware around aiohttp's connect-and-send.
+    """One try of a request, used once.
 
     ``sent_ns`` is the moment (``ticks_ns``) just before the first byte was written, and
     0 as long as certainly none was, however the try ended.
@@ -44,57 +50,33 @@ class Try:
     def __init__(self) -> None:
         self.sent_ns = 0
 
-    async def __call__(
-        self, request: aiohttp.ClientRequest, send: ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """aiohttp's middleware hook; raises TransportFault."""
-        assert isinstance(request, _Request)
-        request.this_try = self
-        try:
-            return await send(request)
-        except (aiohttp.ClientError, OSError) as error:
-            raise self.fault(error) from None
-
-    def fault(self, error: Exception, status: int = 0) -> TransportFault:
-        """The fault that an aiohttp or socket exception stands for."""
-        kind: FaultKind = "reset"
-        if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
-            kind = "tls"
-        elif isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            kind = "connect"
-        elif isinstance(error, aiohttp.ClientHttpProxyError):
-            return TransportFault("connect", f"the proxy answered {error.status}", sent=False)
-        elif isinstance(error, aiohttp.ServerDisconnectedError):
-            kind = "closed"
-        elif isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
-            kind = "malformed"
-        reason = type(error).__name__
-        if isinstance(error, OSError) and error.strerror:
-            reason = f"{reason}: {error.strerror}"
-        return TransportFault(kind, reason, sent=bool(self.sent_ns), status=status)
-
 
 class _StaleConnection(Exception):
     """The pooled connection is dead, and nothing was written to it."""
 
 
-class _Request(aiohttp.ClientRequest):
-    """Refuses a dead connection, then notes the moment before the first byte is written."""
+def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
+    """The fault that an aiohttp or socket exception stands for."""
+    kind: FaultKind = "reset"
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
+        kind = "tls"
+    elif isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        kind = "connect"
+    elif isinstance(error, aiohttp.ClientHttpProxyError):
+        return TransportFault("connect", f"the proxy answered {error.status}", sent=False)
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        kind = "closed"
+    elif isinstance(error, aiohttp.ClientPayloadError | HttpProcessingError):
+        kind = "malformed"
+    reason = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        reason = f"{reason}: {error.strerror}"
+    return TransportFault(kind, reason, sent=bool(attempt.sent_ns), status=status)
 
-    this_try: Try
 
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        # Bytes that came unasked would be taken for the answer to what we are about to send.
-        spoken = conn.protocol is None or conn.protocol.should_close
-        if spoken or _is_dead(conn.transport):
-            raise _StaleConnection
-        self.this_try.sent_ns = ticks_ns()
-        return await super().send(conn)
-
-
-def _is_dead(transport: asyncio.Transport | None) -> bool:
+def _is_dead(transport: asyncio.Transport) -> bool:
     """Whether the peer closed, reset or spoke, also when the event loop has not noticed yet."""
-    if transport is None or transport.is_closing():
+    if transport.is_closing():
         return True
     if not _HUNG_UP:
         return False
@@ -146,7 +128,7 @@ class HttpSession:
                 f"base_url {shown!r} is not an origin: give http(s)://host[:port] without a path"
             )
         self.origin = base_url.rstrip("/")
-        self._scheme, self._authority = url.scheme, url.raw_authority
+        self._url = url
         self.host = f"{url.host}:{url.port}"
         self._options = options if options is not None else ConnectionOptions()
         self.way = self._options.way
@@ -154,8 +136,8 @@ class HttpSession:
         self.requests_sent = 0
         self._connections = connections
         self._max_body_bytes = max_body_bytes
-        self._user_agent = user_agent
-        self._client: aiohttp.ClientSession | None = None
+        self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
+        self._pool: _Pool | None = None
         self._closed = False
 
     @property
@@ -179,7 +161,7 @@ class HttpSession:
             try:
                 return await self._send(wire, deadline, attempt)
             except _StaleConnection:
-                # aiohttp has dropped that connection; the next is another pooled or a new one.
+                # That connection is closed now; the next is another pooled or a new one.
                 if self.sockets_opened != opened:
                     raise TransportFault(
                         "closed", "the server closes connections as they open", sent=False
@@ -188,33 +170,36 @@ class HttpSession:
     async def close(self) -> None:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.connector.close()
 
     async def _send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
         """One try on one connection; raises _StaleConnection when that was dead."""
         if asyncio.get_running_loop().time() >= deadline:
             # A timeout only strikes where something waits; a warm connection writes at once.
             raise TransportFault("deadline", "the deadline passed", sent=False)
-        client = self._client or self._open()
+        request = self._writer.write(wire)
+        pool = self._pool or self._open()
+        connection: Connection | None = None
         started_ns = ticks_ns()
         status = 0
         try:
-            async with (
-                asyncio.timeout_at(deadline),
-                client.request(
-                    wire.method,
-                    self._url(wire.target),
-                    data=wire.body or None,
-                    headers=wire.headers,
-                    allow_redirects=False,
-                    middlewares=(attempt,),
-                ) as response,
-            ):
+            async with asyncio.timeout_at(deadline):
+                connection = await pool.connector.connect(pool.origin, [], _CONNECT)
+                protocol, transport = _alive(connection)
+                protocol.set_response_params(skip_payload=wire.method == "HEAD")
+                attempt.sent_ns = ticks_ns()
+                transport.write(request)
+                head, content = await protocol.read()
+                while head.code < 200 and head.code != _SWITCHING_PROTOCOLS:
+                    head, content = await protocol.read()  # so far only an interim answer
                 first_byte_ns = ticks_ns()
-                status = response.status
-                body = await self._read(response)
+                status = head.code
+                body = await self._read(content, status)
+                # An answer may come before all of a long request has left.
+                if not transport.get_write_buffer_size():
+                    connection.release()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._closed and task is not None and not task.cancelling():
@@ -223,18 +208,22 @@ class HttpSession:
                     "closed", "the RestManager was closed", sent=bool(attempt.sent_ns)
                 ) from None
             raise
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            raise _fault(error, attempt, status) from None
         except TimeoutError:
             raise TransportFault(
                 "deadline", "the deadline passed", sent=bool(attempt.sent_ns), status=status
             ) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise attempt.fault(error, status) from None
+        except OSError as error:
+            raise _fault(error, attempt, status) from None
         finally:
             if attempt.sent_ns:
                 self.requests_sent += 1
+            if connection is not None:
+                connection.close()  # without effect on one that was released
         return Answer(
             status=status,
-            headers=response.headers,
+            headers=head.headers,
             body=body,
             started_ns=started_ns,
             sent_ns=attempt.sent_ns,
@@ -242,17 +231,9 @@ class HttpSession:
             done_ns=ticks_ns(),
         )
 
-    def _url(self, target: str) -> URL:
-        """The target as it was signed; half the time of parsing it with the origin each time."""
-        path, _, query = target.partition("?")
-        return URL.build(
-            scheme=self._scheme, authority=self._authority, path=path, query_string=query, encoded=True
-        )
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, content: StreamReader, status: int) -> bytes:
         """The body, bounded also after decompression."""
-        content = response.content
-        body = await content.readany()
+        body = content.read_nowait() if content.is_eof() else await content.readany()
         if not content.at_eof():
             parts, size = [body], len(body)
             while not content.at_eof() and size <= self._max_body_bytes:
@@ -264,26 +245,39 @@ class HttpSession:
                 "too_large",
                 f"the body exceeds {self._max_body_bytes} bytes",
                 sent=True,
-                status=response.status,
+                status=status,
             )
         return body
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> _Pool:
         if self._closed:
             raise TransportFault("closed", "the session was closed", sent=False)
         connector = open_connector(self._options, self._connections, self._count_socket)
-        self._client = aiohttp.ClientSession(
-            connector=connector,
-            proxy=self._options.http_proxy,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._user_agent, "Accept": "application/json"},
-            # Signed requests without a body state no type, or the one that the table asks for.
-            skip_auto_headers=("Content-Type",),
-            # The whole call is bounded by its own deadline, in send().
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S),
-            request_class=_Request,
+        origin = aiohttp.ClientRequest(
+            "GET", self._url, loop=asyncio.get_running_loop(), proxy=self._options.http_proxy
         )
-        return self._client
+        self._pool = _Pool(connector, origin)
+        return self._pool
 
     def _count_socket(self) -> None:
         self.sockets_opened += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The connections, and in aiohttp's terms where they lead; that request is never sent."""
+
+    connector: aiohttp.TCPConnector
+    origin: aiohttp.ClientRequest
+
+
+def _alive(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
+    """What to read from and write to. Raises _StaleConnection."""
+    protocol = connection.protocol
+    # Bytes that came unasked would be taken for the answer to what we are about to send.
+    if protocol is None or protocol.should_close:
+        raise _StaleConnection
+    transport = protocol.transport
+    if transport is None or _is_dead(transport):
+        raise _StaleConnection
+    return protocol, transport
