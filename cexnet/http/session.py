@@ -138,6 +138,7 @@ class HttpSession:
         self._max_body_bytes = max_body_bytes
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
         self._pool: _Pool | None = None
+        self._half_read: set[StreamReader] = set()
         self._closed = False
 
     @property
@@ -171,6 +172,9 @@ class HttpSession:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
         pool, self._pool = self._pool, None
+        for content in self._half_read:
+            # aiohttp tells those who wait for a head, but forgets those who wait for a body.
+            content.set_exception(aiohttp.ServerDisconnectedError())
         if pool is not None:
             await pool.connector.close()
 
@@ -188,11 +192,11 @@ class HttpSession:
             async with asyncio.timeout_at(deadline):
                 connection = await pool.connector.connect(pool.origin, [], _CONNECT)
                 protocol, transport = _alive(connection)
-                protocol.set_response_params(skip_payload=wire.method == "HEAD")
+                protocol.set_response_params(skip_payload=wire.method == "HEAD", read_until_eof=True)
                 attempt.sent_ns = ticks_ns()
                 transport.write(request)
                 head, content = await protocol.read()
-                while head.code < 200 and head.code != _SWITCHING_PROTOCOLS:
+                while 100 <= head.code < 200 and head.code != _SWITCHING_PROTOCOLS:
                     head, content = await protocol.read()  # so far only an interim answer
                 first_byte_ns = ticks_ns()
                 status = head.code
@@ -233,13 +237,7 @@ class HttpSession:
 
     async def _read(self, content: StreamReader, status: int) -> bytes:
         """The body, bounded also after decompression."""
-        body = content.read_nowait() if content.is_eof() else await content.readany()
-        if not content.at_eof():
-            parts, size = [body], len(body)
-            while not content.at_eof() and size <= self._max_body_bytes:
-                parts.append(await content.readany())
-                size += len(parts[-1])
-            body = b"".join(parts)
+        body = content.read_nowait() if content.is_eof() else await self._rest_of(content)
         if len(body) > self._max_body_bytes:
             raise TransportFault(
                 "too_large",
@@ -248,6 +246,19 @@ class HttpSession:
                 status=status,
             )
         return body
+
+    async def _rest_of(self, content: StreamReader) -> bytes:
+        """A body that has not arrived whole, or one chunk more of it than may be kept."""
+        parts: list[bytes] = []
+        size = 0
+        self._half_read.add(content)
+        try:
+            while not content.at_eof() and size <= self._max_body_bytes:
+                parts.append(await content.readany())
+                size += len(parts[-1])
+        finally:
+            self._half_read.discard(content)
+        return b"".join(parts)
 
     def _open(self) -> _Pool:
         if self._closed:
