@@ -297,7 +297,7 @@ def sign(
     ----------
     exchange
         binance, binance_usdm, gateio, mexc, okx, bybit, kucoin, bitget, kraken, htx,
-        deribit or coinbase.
+        deribit, coinbase or hyperliquid.
     method
         GET, POST, PUT or DELETE.
     path

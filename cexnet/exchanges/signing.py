@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from cexnet.credentials import Credentials
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest, signatures
+from cexnet.exchanges.hyperliquid_signature import HyperliquidSignature
 from cexnet.http.intents import TableRequests
 from cexnet.http.strategies import AuthStrategy, RequestStrategy
 from cexnet_core.errors import ConfigurationError
@@ -105,6 +106,10 @@ _VENUES: dict[str, tuple[str, _Make]] = {
     "coinbase": (
         "https://api.coinbase.com",
         _alone(lambda key, o: signatures.CoinbaseSignature(key, base_url=o.base_url, nonce=_nonce(o))),
+    ),
+    "hyperliquid": (
+        "https://api.hyperliquid.xyz",
+        _alone(lambda key, o: HyperliquidSignature(key, base_url=o.base_url)),
     ),
 }
 NAMES = tuple(_VENUES)
