@@ -25,7 +25,7 @@ from cexnet_core.errors import ConfigurationError
 _DNS_CACHE_S = 60
 # Below the idle time after which exchanges and their load balancers close (commonly
 # 60 s and more), so that a connection is rarely reused in the moment of its closing.
-_KEEP_ALIVE_S = 45.0
+KEEP_ALIVE_S = 45.0
 _HTTP = ("http", "https")
 _SOCKS = ("socks4", "socks5")
 
@@ -116,7 +116,7 @@ def open_connector(
     settings: dict[str, Any] = {
         "limit": connections,
         "ttl_dns_cache": _DNS_CACHE_S,
-        "keepalive_timeout": _KEEP_ALIVE_S,
+        "keepalive_timeout": KEEP_ALIVE_S,
         "local_addr": options.local_address,
         "happy_eyeballs_delay": options.happy_eyeballs_delay_s,
     }

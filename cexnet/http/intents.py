@@ -78,8 +78,10 @@ def average_price(cost: str, quantity: str) -> str | None:
     Raises ValueError when one of them is no number.
     """
     try:
-        paid, filled = Decimal(cost or "0"), Decimal(quantity or "0")
-    except InvalidOperation:
+        if not float(quantity or "0"):
+            return None  # nothing filled yet, as most answers say: spare them two Decimals
+        paid, filled = Decimal(cost or "0"), Decimal(quantity)
+    except (InvalidOperation, ValueError):
         raise ValueError(f"cost {cost!r} or quantity {quantity!r} of the order is not a number") from None
     if not (paid.is_finite() and filled.is_finite() and paid > 0 and filled > 0):
         return None

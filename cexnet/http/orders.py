@@ -49,7 +49,7 @@ class Orders:
         call.withdrawal = withdrawal = Withdrawal(label, own_id)
         self._placing[own_id] = order, withdrawal
         try:
-            async with withdrawal:
+            with withdrawal:
                 return (await self._line.run(call, deadline)).data
         except OutcomeUnknown as error:
             error.symbol = order.symbol

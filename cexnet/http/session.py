@@ -1,40 +1,35 @@
 """One pool of connections: bytes out, bytes in, and certainty about what was sent.
 
-aiohttp opens the connections, keeps them and parses what comes back (its connector, with
-proxies, TLS and addresses, and its parser). Its client session is left out: it would make
-a dozen objects a request, and has three habits that do not suit orders (read in 3.14). It
-sends GET, PUT and DELETE a second time by itself when a kept-alive connection proves dead,
-which passes neither limiter nor signer and would repeat a cancel. Its exceptions carry the
-URL, which holds the signature. And it learns that a pooled connection has died only when the
-event loop next reads from it; here the kernel is asked just before the write, so that an order
-is not lost to a stale connection.
+aiohttp opens the connections and parses what comes back (its connector, with proxies, TLS
+and addresses, and its parser). Its client session is left out: it would make a dozen objects
+a request, and has three habits that do not suit orders (read in 3.14). It sends GET, PUT and
+DELETE a second time by itself when a kept-alive connection proves dead, which passes neither
+limiter nor signer and would repeat a cancel. Its exceptions carry the URL, which holds the
+signature. And it learns that a pooled connection has died only when the event loop next reads
+from it; here (``pool``) the kernel is asked just before the write, so that an order is not lost
+to a stale connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import select
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
 from cexnet.http.answers import Answer
-from cexnet.http.connector import ConnectionOptions, open_connector
+from cexnet.http.connector import ConnectionOptions
 from cexnet.http.endpoint import WireRequest
 from cexnet.http.faults import FaultKind, TransportFault
+from cexnet.http.pool import Pool
 from cexnet.http.request_head import RequestWriter
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
 
-# The whole call is bounded by its own deadline, in send(); this is for one address of several.
-_CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
-# A FIN or RST that has arrived; 0 where the system cannot tell (no poll, no POLLRDHUP).
-_HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 _SWITCHING_PROTOCOLS = 101
 
 
@@ -49,10 +44,6 @@ class Try:
 
     def __init__(self) -> None:
         self.sent_ns = 0
-
-
-class _StaleConnection(Exception):
-    """The pooled connection is dead, and nothing was written to it."""
 
 
 def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
@@ -72,17 +63,6 @@ def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
     if isinstance(error, OSError) and error.strerror:
         reason = f"{reason}: {error.strerror}"
     return TransportFault(kind, reason, sent=bool(attempt.sent_ns), status=status)
-
-
-def _is_dead(transport: asyncio.Transport) -> bool:
-    """Whether the peer closed, reset or spoke, also when the event loop has not noticed yet."""
-    if transport.is_closing():
-        return True
-    if not _HUNG_UP:
-        return False
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
-    return bool(poll.poll(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +112,18 @@ class HttpSession:
         self.host = f"{url.host}:{url.port}"
         self._options = options if options is not None else ConnectionOptions()
         self.way = self._options.way
-        self.sockets_opened = 0
         self.requests_sent = 0
         self._connections = connections
         self._max_body_bytes = max_body_bytes
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
-        self._pool: _Pool | None = None
+        self._pool: Pool | None = None
         self._half_read: set[StreamReader] = set()
         self._closed = False
+
+    @property
+    def sockets_opened(self) -> int:
+        """How many sockets were opened so far, failed ones included."""
+        return self._pool.sockets_opened if self._pool is not None else 0
 
     @property
     def usage(self) -> PoolUsage:
@@ -151,47 +135,37 @@ class HttpSession:
         """Whether ``close()`` was called."""
         return self._closed
 
-    async def send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
-        """Send once and read the answer whole; never sends twice.
-
-        ``deadline`` is in the loop's time. Raises TransportFault, and nothing else
-        that comes from the network.
-        """
-        while True:
-            opened = self.sockets_opened
-            try:
-                return await self._send(wire, deadline, attempt)
-            except _StaleConnection:
-                # That connection is closed now; the next is another pooled or a new one.
-                if self.sockets_opened != opened:
-                    raise TransportFault(
-                        "closed", "the server closes connections as they open", sent=False
-                    ) from None
-
     async def close(self) -> None:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
-        pool, self._pool = self._pool, None
         for content in self._half_read:
             # aiohttp tells those who wait for a head, but forgets those who wait for a body.
             content.set_exception(aiohttp.ServerDisconnectedError())
-        if pool is not None:
-            await pool.connector.close()
+        if self._pool is not None:
+            await self._pool.close()
 
-    async def _send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
-        """One try on one connection; raises _StaleConnection when that was dead."""
+    async def send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
+        """Send once and read the answer whole; never sends twice.
+
+        ``deadline`` is in the loop's time. Raises ConfigurationError for what HTTP cannot
+        carry, and of what comes from the network TransportFault alone.
+        """
         if asyncio.get_running_loop().time() >= deadline:
             # A timeout only strikes where something waits; a warm connection writes at once.
             raise TransportFault("deadline", "the deadline passed", sent=False)
         request = self._writer.write(wire)
+        if self.closed:
+            raise TransportFault("closed", "the session was closed", sent=False)
         pool = self._pool or self._open()
         connection: Connection | None = None
         started_ns = ticks_ns()
         status = 0
         try:
             async with asyncio.timeout_at(deadline):
-                connection = await pool.connector.connect(pool.origin, [], _CONNECT)
-                protocol, transport = _alive(connection)
+                connection = pool.take() or await pool.connect()
+                protocol, transport = connection.protocol, connection.transport
+                assert protocol is not None
+                assert transport is not None
                 protocol.set_response_params(skip_payload=wire.method == "HEAD", read_until_eof=True)
                 attempt.sent_ns = ticks_ns()
                 transport.write(request)
@@ -201,9 +175,10 @@ class HttpSession:
                 first_byte_ns = ticks_ns()
                 status = head.code
                 body = await self._read(content, status)
-                # An answer may come before all of a long request has left.
-                if not transport.get_write_buffer_size():
-                    connection.release()
+            # An answer may come before all of a long request has left.
+            if not transport.get_write_buffer_size() and not protocol.should_close:
+                pool.give_back(connection)
+                connection = None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._closed and task is not None and not task.cancelling():
@@ -224,7 +199,7 @@ class HttpSession:
             if attempt.sent_ns:
                 self.requests_sent += 1
             if connection is not None:
-                connection.close()  # without effect on one that was released
+                connection.close()
         return Answer(
             status=status,
             headers=head.headers,
@@ -260,35 +235,6 @@ class HttpSession:
             self._half_read.discard(content)
         return b"".join(parts)
 
-    def _open(self) -> _Pool:
-        if self._closed:
-            raise TransportFault("closed", "the session was closed", sent=False)
-        connector = open_connector(self._options, self._connections, self._count_socket)
-        origin = aiohttp.ClientRequest(
-            "GET", self._url, loop=asyncio.get_running_loop(), proxy=self._options.http_proxy
-        )
-        self._pool = _Pool(connector, origin)
+    def _open(self) -> Pool:
+        self._pool = Pool(self._url, self._options, self._connections)
         return self._pool
-
-    def _count_socket(self) -> None:
-        self.sockets_opened += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """The connections, and in aiohttp's terms where they lead; that request is never sent."""
-
-    connector: aiohttp.TCPConnector
-    origin: aiohttp.ClientRequest
-
-
-def _alive(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
-    """What to read from and write to. Raises _StaleConnection."""
-    protocol = connection.protocol
-    # Bytes that came unasked would be taken for the answer to what we are about to send.
-    if protocol is None or protocol.should_close:
-        raise _StaleConnection
-    transport = protocol.transport
-    if transport is None or _is_dead(transport):
-        raise _StaleConnection
-    return protocol, transport

@@ -20,7 +20,7 @@ class Attempt(Protocol):
 
 
 class Withdrawal:
-    """``async with`` around the placing of one order, on the task that places it.
+    """``with`` around the placing of one order, on the task that places it.
 
     ``attempt`` is the try under way, set by the line before each; ``tries`` counts them.
     Raises OrderCancelled when the order was taken back.
@@ -56,14 +56,14 @@ class Withdrawal:
             self._task.cancel()
         return True
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
