@@ -222,7 +222,7 @@ class TableErrors(ExceptionHandlerStrategy):
         status = answer.status
         kind = self._class_of(call, status, code, message)
         said = f"HTTP {status}" + (f", code {code}" if code else "") + f": {message or '(no text)'}"
-        if 300 <= status < 400:
+        if 300 <= status < 400 and status != 304:
             said += " (a redirect, which is never followed: put the exchange's own address into base_url)"
         if kind == "unknown":
             return self._undecided(call, said, status=status, code=code, message=message)

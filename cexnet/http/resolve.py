@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from cexnet.http.answers import NeverArrived
 from cexnet.types import Order
-from cexnet_core.errors import CexnetError, OrderNotFound, OutcomeUnknown, RequestError
+from cexnet_core.errors import CexnetError, ExchangeError, OrderNotFound, OutcomeUnknown, RequestError
 
 _MISSES = 3
 _FIRST_PAUSE_S = 0.1
@@ -51,8 +51,7 @@ async def find_fate(
         except CexnetError as error:
             trouble = error
             misses = 0
-            hopeless = not isinstance(error, RequestError) or error.outcome == "rejected"
-            if hopeless and not (isinstance(error, RequestError) and error.retryable):
+            if not _may_pass(error):
                 raise _still_unknown(symbol, client_order_id, queries, error) from error
         # Half of it at random: many orders may become unknown in the same moment.
         wait_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
@@ -62,6 +61,15 @@ async def find_fate(
             raise _still_unknown(symbol, client_order_id, queries, trouble) from trouble
         await asyncio.sleep(wait_s)
         pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def _may_pass(error: CexnetError) -> bool:
+    """Whether asking again may bring another answer."""
+    if not isinstance(error, RequestError):
+        return False
+    # A refusal without a code is a word of something between us and the exchange.
+    foreign = type(error) is ExchangeError and not error.exchange_code
+    return error.retryable or error.outcome != "rejected" or foreign
 
 
 def _still_unknown(symbol: str, client_order_id: str, queries: int, last: CexnetError) -> OutcomeUnknown:

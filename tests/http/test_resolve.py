@@ -109,6 +109,15 @@ async def test_a_query_that_is_refused_never_reads_as_a_refused_order(trouble: C
     assert len(asked) == 1
 
 
+async def test_a_page_of_something_in_between_settles_nothing() -> None:
+    page = reply(status=400, body=b"<html>Bad Request</html>", content_type="text/html")
+    async with Peer(page, page, reply(PLACED | {"clientOrderId": "mine"})) as peer, manager(peer) as rest:
+        unknown = OutcomeUnknown("?", symbol="BTCUSDT", client_order_id="mine")
+        order = await rest.resolve_unknown(unknown)
+        assert isinstance(order, Order)
+        assert (order.order_id, len(peer.seen)) == ("7", 3)
+
+
 async def test_the_error_is_enough_to_find_the_order() -> None:
     async with Peer(drop()) as peer, manager(peer) as rest:
         with pytest.raises(OutcomeUnknown) as caught:
