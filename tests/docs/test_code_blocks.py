@@ -1,73 +1,140 @@
-"""The README's engine runs as it is printed, and the documents' blocks at least define what they say."""
+"""Every block of README.md and docs/*.md does what it says.
+
+Python runs as a script, led to embedded exchanges by its configuration and kept from the network;
+TOML loads as configuration; JSON is JSON; the command line takes every ``cexnet`` command, and those
+that are quick and need no network are run. What cannot run (a diagram, C) has another language or none.
+"""
 
 from __future__ import annotations
 
-import ast
-import inspect
+import importlib.util
+import json
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from cexnet.config import load_config
+from tests.docs.documents import ROOT, SHELL, Block, blocks
+from tests.docs.embedded import EmbeddedExchanges
+
+# What must come out of a block, by document and number; every other one must end well.
+EXPECTED = {
+    ("README.md", 1): r"BookTicker\(symbol='BTCUSDT'(.|\n)*^[1-9]\d* messages$",
+    ("docs/http-infrastructure.md", 1): "SPOT application/json",
+    ("docs/http-infrastructure.md", 2): "new canceled",
+    ("docs/http-infrastructure.md", 3): "public closed -> open because",
+    ("docs/overview.md", 1): r"DepthUpdate\(symbol='BTCUSDT'(.|\n)*WebSocketMetrics",
+    ("docs/overview.md", 2): r"^[1-9]\d* trades$",
+    ("docs/overview.md", 3): r"subscribing -> live(.|\n)*^[1-9]\d* books, 2 rolls$",
+    ("docs/overview.md", 4): r"OrderUpdate\((.|\n)*status='new'",
+    ("docs/overview.md", 5): "BTCUSDT refused at 64250.10, try 3",
+    ("docs/overview.md", 6): r"^new \S+$",
+    ("docs/overview.md", 7): r"^[1-9]\d* frames, [1-9]\d* trades$",
+    ("docs/simulator.md", 1): r"http://127\.0\.0\.1:\d+ ws://127\.0\.0\.1:\d+",
+    ("docs/telemetry.md", 1): r"^binance handling (normal|degraded) \d+% of [1-9]",
+}
+# Blocks whose imports need an extra.
+NEEDS = {("docs/overview.md", 7): "mcap"}
+# Commands that end at once, and need neither a network nor a file.
+QUICK = {"doctor", "sign", "config", "--help", "--version"}
 
 
-def blocks(name: str) -> list[str]:
-    path = ROOT / name
-    if not path.exists():
-        pytest.skip(f"{name} is not part of an installed wheel")
-    found = BLOCK.findall(path.read_text())
-    assert found, f"{name} has no Python block"
-    return found
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[EmbeddedExchanges]:
+    with EmbeddedExchanges() as exchanges:
+        yield exchanges
 
 
-def test_the_readmes_engine_streams() -> None:
-    (engine,) = blocks("README.md")
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_runs(block: Block, embedded: EmbeddedExchanges, tmp_path: Path) -> None:
+    place = (block.document, block.number)
+    if place in NEEDS:
+        pytest.importorskip(NEEDS[place])
     done = subprocess.run(
-        [sys.executable, "-c", engine], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(ROOT / "tests/docs/run_block.py")],
+        input=block.text,
+        cwd=tmp_path,
+        env=embedded.environment(block.text),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert "BookTicker(symbol='BTCUSDT'" in done.stdout
-    # Events may follow it: they are delivered until the connection is closed.
-    counted = re.search(r"^(\d+) messages$", done.stdout, re.MULTILINE)
-    assert counted is not None
-    assert int(counted[1]) > 0
+    assert "Traceback" not in done.stderr, done.stderr
+    assert re.search(EXPECTED.get(place, ""), done.stdout + done.stderr, re.MULTILINE), done.stdout
 
 
-def test_the_blocks_about_limits_and_connections_run() -> None:
-    for block in blocks("docs/limits-and-connections.md"):
-        exec(compile(block, "docs/limits-and-connections.md", "exec"), {})  # noqa: S102 - our own document
+def test_every_expectation_is_of_a_block() -> None:
+    places = {(block.document, block.number) for block in blocks("python")}
+    assert EXPECTED.keys() <= places
+    assert NEEDS.keys() <= places
 
 
-@pytest.mark.parametrize("index", range(7))
-def test_the_overviews_blocks_import_and_define(index: int) -> None:
-    block = blocks("docs/overview.md")[index]
-    # Their engines talk to a real exchange: everything but the last call is run.
-    tree = ast.parse(block)
-    tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
-    names: dict[str, object] = {"__name__": "overview"}
-    exec(compile(tree, "docs/overview.md", "exec"), names)  # noqa: S102 - our own document
-    assert any(inspect.isfunction(value) for value in names.values())
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_toml_is_configuration(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tomllib.loads(block.text)
+    if "project" in tree:  # a pyproject.toml
+        return
+    secret = tmp_path / "secret"
+    secret.write_text("of a test")
+    for variable in re.findall(r'env = "(\w+)"', block.text):
+        monkeypatch.setenv(variable, "of a test")
+    text = re.sub(r'\{ file = "[^"]+" \}', f'{{ file = "{secret}" }}', block.text)
+    text = re.sub(r"\{ keyring = [^}]+\}", '"of a test"', text)  # a keyring belongs to a person
+    file = tmp_path / "cexnet.toml"
+    file.write_text(text)
+    load_config(file)
+    for overlay in tree.get("env", {}):
+        load_config(file, env=overlay)
 
 
-@pytest.mark.parametrize("index", range(3))
-def test_the_rest_lines_blocks_run(index: int) -> None:
-    block = blocks("docs/http-infrastructure.md")[index]
+@pytest.mark.parametrize("block", blocks("json"), ids=str)
+def test_json_is_json(block: Block) -> None:
+    json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(*SHELL) if b.commands()], ids=str)
+def test_commands_are_understood(block: Block) -> None:
+    pytest.importorskip("cyclopts")
+    from cexnet.cli.app import app
+
+    for command in block.commands():
+        lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+        start = words.index("cexnet") + 1
+        end = next((i for i, word in enumerate(words) if set(word) <= set("|&;<>()")), len(words))
+        app.parse_args(words[start:end], exit_on_error=False, print_error=False)
+
+
+def is_quick(block: Block) -> bool:
+    """Whether a shell can run the whole block at once: quick commands, and variables for them."""
+    names = [command.split("cexnet", 1)[1].split()[0] for command in block.commands()]
+    rest = [
+        line
+        for line in block.text.replace("\\\n", " ").splitlines()
+        if line.strip() and not re.match(r"(\$ )?(([A-Z_]+=\S* )*cexnet |export |#)", line)
+    ]
+    return bool(names) and not rest and set(names) <= QUICK
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(*SHELL) if is_quick(b)], ids=str)
+def test_quick_commands_run(block: Block, tmp_path: Path) -> None:
+    if importlib.util.find_spec("cyclopts") is None:
+        pytest.skip("the command line is an extra")
+    script = re.sub(r"^\$ ", "", block.text, flags=re.MULTILINE)
     done = subprocess.run(
-        [sys.executable, "-c", block], capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-ec", f'cexnet() {{ "{sys.executable}" -m cexnet "$@"; }}\n{script}'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    expected = ("SPOT application/json", "new canceled", "public closed -> open because")[index]
-    assert expected in done.stdout
-
-
-def test_the_monitor_of_the_telemetry_document_judges() -> None:
-    (engine,) = blocks("docs/telemetry.md")
-    done = subprocess.run(
-        [sys.executable, "-c", engine], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^binance handling (normal|degraded) \d+% of [1-9]", done.stdout, re.MULTILINE)
+    assert done.stdout
