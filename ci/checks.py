@@ -52,7 +52,7 @@ CHECKS = (
     Check("format", "Python formatting", tool("ruff", "format", "--check", *CODE)),
     Check("spelling", "codespell", tool("codespell", *CODE, "docs", "README.md", "CHANGELOG.md")),
     Check("shell", "shellcheck of our scripts", tool("shellcheck", "--external-sources", *SHELL_SCRIPTS)),
-    Check("cython", "cython-lint", tool("cython-lint", "cexnet_core")),
+    Check("cython", "cython-lint", tool("cython-lint", "cexnet_core", "examples")),
     Check("imports", "imports point down the floors, no cycle", script("check_imports")),
     Check("length", "no file over 450 lines", script("check_length")),
     Check("hot", "hot functions are free of Python", script("check_hot")),
