@@ -37,6 +37,14 @@ EXPECTED = {
     ("docs/overview.md", 6): r"^new \S+$",
     ("docs/overview.md", 7): r"^[1-9]\d* frames, [1-9]\d* trades$",
     ("docs/simulator.md", 1): r"http://127\.0\.0\.1:\d+ ws://127\.0\.0\.1:\d+",
+    (
+        "docs/websocket-infrastructure.md",
+        1,
+    ): r"live -> backing_off(.|\n)*subscribing -> live\n.*'code 1006': 1",
+    ("docs/websocket-infrastructure.md", 2): r"^2 connections, 2 rolls, 0 gaps\nTrue {\d+: 0",
+    ("docs/websocket-infrastructure.md", 3): r"^2 snapshots; True$",
+    ("docs/websocket-infrastructure.md", 4): r"^{\('BookTicker', 'BTCUSDT'\): \d+}$",
+    ("docs/websocket-infrastructure.md", 5): r"^\['btcusdt@trade'\]\nrequest mine-2 was refused",
     ("docs/telemetry.md", 1): r"^binance handling (normal|degraded) \d+% of [1-9]",
 }
 # Blocks whose imports need an extra.
