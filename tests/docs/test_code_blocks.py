@@ -40,7 +40,7 @@ EXPECTED = {
     (
         "docs/websocket-infrastructure.md",
         1,
-    ): r"live -> backing_off(.|\n)*subscribing -> live\n.*'code 1006': 1",
+    ): r"live -> backing_off(.|\n)*^\{'code 1006': 1\}$",
     ("docs/websocket-infrastructure.md", 2): r"^2 connections, 2 rolls, 0 gaps\nTrue {\d+: 0",
     ("docs/websocket-infrastructure.md", 3): r"^2 snapshots; True$",
     ("docs/websocket-infrastructure.md", 4): r"^{\('BookTicker', 'BTCUSDT'\): \d+}$",
