@@ -36,6 +36,8 @@ EXPECTED = {
     ("docs/overview.md", 5): "BTCUSDT refused at 64250.10, try 3",
     ("docs/overview.md", 6): r"^new \S+$",
     ("docs/overview.md", 7): r"^[1-9]\d* frames, [1-9]\d* trades$",
+    ("docs/performance.md", 1): r"^total: p50 [1-9]\d* ns, p99\.9 [1-9]\d* ns$",
+    ("docs/performance.md", 2): r"^[1-9]\d* objects frozen\n\d+ collections, [1-9]\d* messages$",
     ("docs/simulator.md", 1): r"http://127\.0\.0\.1:\d+ ws://127\.0\.0\.1:\d+",
     (
         "docs/websocket-infrastructure.md",
