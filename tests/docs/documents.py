@@ -13,11 +13,9 @@ SHELL = ("console", "sh", "bash", "")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block. ``number`` counts those of its language in its document from 1."""
+    """One block, and the line that it begins at."""
 
     document: str
-    language: str
-    number: int
     line: int
     text: str
 
@@ -37,15 +35,12 @@ def documents() -> list[Path]:
 
 def blocks(*languages: str) -> list[Block]:
     """Every block in one of ``languages``; "" is none."""
-    found = []
+    found: list[Block] = []
     for path in documents():
-        text = path.read_text()
-        counts: dict[str, int] = {}
-        for match in FENCED.finditer(text):
-            language = match[1]
-            counts[language] = counts.get(language, 0) + 1
-            if language in languages:
-                line = text.count("\n", 0, match.start()) + 1
-                name = path.relative_to(ROOT).as_posix()
-                found.append(Block(name, language, counts[language], line, match[2]))
+        text, name = path.read_text(), path.relative_to(ROOT).as_posix()
+        found += [
+            Block(name, text.count("\n", 0, match.start()) + 1, match[2])
+            for match in FENCED.finditer(text)
+            if match[1] in languages
+        ]
     return found
