@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from cexnet.config import load_config
-from tests.docs.documents import ROOT, SHELL, Block, blocks
+from tests.docs.block_runner import BlockRunner
+from tests.docs.documents import SHELL, Block, blocks
 from tests.docs.embedded import EmbeddedExchanges
 
 # What must come out of the block that holds some words; every other one must end well.
@@ -65,25 +66,23 @@ def embedded() -> Iterator[EmbeddedExchanges]:
         yield exchanges
 
 
+@pytest.fixture(scope="module")
+def runner() -> Iterator[BlockRunner]:
+    with BlockRunner() as started:
+        yield started
+
+
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
-def test_python_runs(block: Block, embedded: EmbeddedExchanges, tmp_path: Path) -> None:
+def test_python_runs(block: Block, embedded: EmbeddedExchanges, runner: BlockRunner, tmp_path: Path) -> None:
     for words, package in NEEDS.items():
         if words in block.text:
             pytest.importorskip(package)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/docs/run_block.py")],
-        input=block.text,
-        cwd=tmp_path,
-        env=embedded.environment(block.text),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
+    status, output = runner.run(block.text, tmp_path, embedded.environment(block.text))
+    assert status == 0, output
+    assert "Traceback" not in output, output
     for (document, words), pattern in EXPECTED.items():
         if document == block.document and words in block.text:
-            assert re.search(pattern, done.stdout + done.stderr, re.MULTILINE), done.stdout
+            assert re.search(pattern, output, re.MULTILINE), output
 
 
 @pytest.mark.skipif(not blocks("python"), reason="the documents are not part of an installed wheel")
