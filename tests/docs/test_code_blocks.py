@@ -21,7 +21,7 @@ import pytest
 
 from cexnet.config import load_config
 from tests.docs.block_runner import BlockRunner
-from tests.docs.documents import SHELL, Block, blocks
+from tests.docs.documents import ROOT, SHELL, Block, blocks
 from tests.docs.embedded import EmbeddedExchanges
 
 # What must come out of the block that holds some words; every other one must end well.
@@ -50,6 +50,8 @@ EXPECTED = {
         "stream.request",
     ): r"^\['btcusdt@trade'\]\nrequest mine-2 was refused",
 }
+# Documents that print files in pieces, and the tests that hold the pieces to the files and run those.
+IN_PIECES = {"docs/add-an-exchange.md": "tests/docs/test_add_an_exchange.py"}
 # Words of a block, and the extra that it needs.
 NEEDS = {
     "cexnet.recording": "mcap",
@@ -72,7 +74,7 @@ def runner() -> Iterator[BlockRunner]:
         yield started
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=str)
+@pytest.mark.parametrize("block", [b for b in blocks("python") if b.document not in IN_PIECES], ids=str)
 def test_python_runs(block: Block, embedded: EmbeddedExchanges, runner: BlockRunner, tmp_path: Path) -> None:
     for words, package in NEEDS.items():
         if words in block.text:
@@ -83,6 +85,11 @@ def test_python_runs(block: Block, embedded: EmbeddedExchanges, runner: BlockRun
     for (document, words), pattern in EXPECTED.items():
         if document == block.document and words in block.text:
             assert re.search(pattern, output, re.MULTILINE), output
+
+
+@pytest.mark.parametrize("document", IN_PIECES)
+def test_what_is_in_pieces_has_a_test_of_its_own(document: str) -> None:
+    assert (ROOT / IN_PIECES[document]).exists() or not (ROOT / document).exists()
 
 
 @pytest.mark.skipif(not blocks("python"), reason="the documents are not part of an installed wheel")
