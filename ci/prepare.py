@@ -30,7 +30,7 @@ PIP_INSTALL = (PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-che
 
 # What each command needs besides the build and run-time requirements.
 EXTRAS = {"demo": ("cli",), "test": ("cli", "recording"), "bench": ("cli", "recording")}
-GROUPS = {"demo": (), "test": ("test", "lint", "bench"), "bench": ("test", "bench")}
+GROUPS = {"demo": (), "test": ("test", "lint", "docs", "bench"), "bench": ("test", "bench")}
 
 
 class MachineLacks(Exception):

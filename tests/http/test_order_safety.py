@@ -33,6 +33,7 @@ BROKEN: dict[str, Step] = {
     "HTML with status 503": reply(body=b"<html></html>", status=503, content_type="text/html"),
     "not HTTP": raw(b"SSH-2.0-OpenSSH\r\n\r\n", close=True),
     "JSON of another shape": reply([1, 2, 3]),
+    "JSON nested absurdly": reply(body=b'{"orderId":' * 100_000),
     "502 and nothing": reply(status=502, body=b""),
     "an unknown order status": reply({**PLACED, "status": "PONDERING"}),
     "a side that is none": reply({**PLACED, "side": "HOLD"}),
