@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import select
 from time import monotonic
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -39,12 +41,13 @@ class Pool:
         )
         self._idle: list[tuple[Connection, float]] = []
         self._wanted = 0  # by those who open one or wait for one
+        self._used: WeakSet[ResponseHandler] = WeakSet()  # have carried a request
 
     def take(self) -> Connection | None:
         """The idle connection that was used last, asked of the kernel whether it is alive."""
         while self._idle:
             connection, since_s = self._idle.pop()
-            if monotonic() - since_s <= KEEP_ALIVE_S and _is_usable(connection):
+            if monotonic() - since_s <= KEEP_ALIVE_S and _is_open(connection) and not _events(connection):
                 return connection
             connection.close()
         return None
@@ -57,12 +60,14 @@ class Pool:
         self._wanted += 1
         try:
             while True:
-                opened = self.sockets_opened
                 connection = await self._connector.connect(self._origin, [], _TIMEOUT)
-                if _is_usable(connection):
+                new = connection.protocol not in self._used
+                if await _is_usable(connection, new=new):
+                    assert connection.protocol is not None
+                    self._used.add(connection.protocol)
                     return connection
                 connection.close()
-                if self.sockets_opened != opened:
+                if new:
                     raise TransportFault("closed", "the server closes connections as they open", sent=False)
         finally:
             self._wanted -= 1
@@ -88,17 +93,38 @@ class Pool:
         self.sockets_opened += 1
 
 
-def _is_usable(connection: Connection) -> bool:
+async def _is_usable(connection: Connection, *, new: bool) -> bool:
     """Whether it is open, and nobody spoke on it: unread bytes would pass for the next answer."""
-    protocol = connection.protocol
-    if protocol is None or protocol.should_close:
+    try:
+        while _is_open(connection):
+            events = _events(connection)
+            if not events:
+                return True
+            assert connection.transport is not None
+            # TLS 1.3 itself speaks first, with session tickets: let the loop read those. Other
+            # bytes of a new connection then show in should_close.
+            if not new or events != select.POLLIN or not connection.transport.get_extra_info("ssl_object"):
+                return False
+            await asyncio.sleep(0)
+    except BaseException:
+        connection.close()
+        raise
+    return False
+
+
+def _is_open(connection: Connection) -> bool:
+    """Whether it is, and no byte came over it unasked, as far as the event loop knows."""
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None:
         return False
-    transport = protocol.transport
-    if transport is None or transport.is_closing():
-        return False
+    return not (protocol.should_close or transport.is_closing())
+
+
+def _events(connection: Connection) -> int:
+    """What the kernel knows and the loop may not have read yet: the peer closed, reset or spoke."""
     if not _HUNG_UP:
-        return True
-    # The event loop learns of a FIN, a reset or unasked bytes only when it next reads.
+        return 0
+    assert connection.transport is not None
     poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
-    return not poll.poll(0)
+    poll.register(connection.transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
+    return sum(events for _, events in poll.poll(0))
