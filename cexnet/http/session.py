@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -52,7 +53,11 @@ class Try:
 
 
 class _StaleConnection(Exception):
-    """The pooled connection is dead, and nothing was written to it."""
+    """The connection is dead, and nothing was written to it; ``new``: nor anything before."""
+
+    def __init__(self, *, new: bool) -> None:
+        super().__init__()
+        self.new = new
 
 
 def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
@@ -74,15 +79,13 @@ def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
     return TransportFault(kind, reason, sent=bool(attempt.sent_ns), status=status)
 
 
-def _is_dead(transport: asyncio.Transport) -> bool:
-    """Whether the peer closed, reset or spoke, also when the event loop has not noticed yet."""
-    if transport.is_closing():
-        return True
+def _events(transport: asyncio.Transport) -> int:
+    """What the peer did and the event loop may not have noticed yet: closed, reset or spoke."""
     if not _HUNG_UP:
-        return False
+        return 0
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
-    return bool(poll.poll(0))
+    return sum(events for _, events in poll.poll(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +161,11 @@ class HttpSession:
         that comes from the network.
         """
         while True:
-            opened = self.sockets_opened
             try:
                 return await self._send(wire, deadline, attempt)
-            except _StaleConnection:
+            except _StaleConnection as stale:
                 # That connection is closed now; the next is another pooled or a new one.
-                if self.sockets_opened != opened:
+                if stale.new:
                     raise TransportFault(
                         "closed", "the server closes connections as they open", sent=False
                     ) from None
@@ -191,7 +193,7 @@ class HttpSession:
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await pool.connector.connect(pool.origin, [], _CONNECT)
-                protocol, transport = _alive(connection)
+                protocol, transport = await _alive(connection, pool.used)
                 protocol.set_response_params(skip_payload=wire.method == "HEAD", read_until_eof=True)
                 attempt.sent_ns = ticks_ns()
                 transport.write(request)
@@ -276,19 +278,32 @@ class HttpSession:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The connections, and in aiohttp's terms where they lead; that request is never sent."""
+    """The connections, and in aiohttp's terms where they lead; that request is never sent.
+
+    ``used`` are those that have carried a request.
+    """
 
     connector: aiohttp.TCPConnector
     origin: aiohttp.ClientRequest
+    used: WeakSet[ResponseHandler] = field(default_factory=WeakSet)
 
 
-def _alive(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:
+async def _alive(
+    connection: Connection, used: WeakSet[ResponseHandler]
+) -> tuple[ResponseHandler, asyncio.Transport]:
     """What to read from and write to. Raises _StaleConnection."""
-    protocol = connection.protocol
-    # Bytes that came unasked would be taken for the answer to what we are about to send.
-    if protocol is None or protocol.should_close:
-        raise _StaleConnection
-    transport = protocol.transport
-    if transport is None or _is_dead(transport):
-        raise _StaleConnection
-    return protocol, transport
+    protocol, transport = connection.protocol, connection.transport
+    new = protocol not in used
+    if protocol is not None and transport is not None:
+        while not transport.is_closing() and not protocol.should_close:
+            events = _events(transport)
+            if not events:
+                if new:
+                    used.add(protocol)
+                return protocol, transport
+            # TLS 1.3 itself speaks first, with session tickets: let the loop read those. Other bytes
+            # that come unasked would be taken for our answer; new ones then show in should_close.
+            if not new or events != select.POLLIN or not transport.get_extra_info("ssl_object"):
+                break
+            await asyncio.sleep(0)
+    raise _StaleConnection(new=new)
