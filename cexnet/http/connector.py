@@ -124,7 +124,19 @@ def open_connector(
         settings["ssl"] = options.ssl_context
     if options.proxy and options.http_proxy is None:
         return _SocksConnector(options, on_socket, settings)
-    return aiohttp.TCPConnector(socket_factory=new_socket, **settings)
+    return _Connector(socket_factory=new_socket, **settings)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's, but for a wake-up that it loses: the next in line would wait beside a free connection."""
+
+    async def _wait_for_available_connection(self, *args: Any) -> None:
+        try:
+            await super()._wait_for_available_connection(*args)
+        except asyncio.CancelledError:
+            # Perhaps one that had just been woken.
+            self._release_waiter()
+            raise
 
 
 class _Unresolved(AbstractResolver):
@@ -139,7 +151,7 @@ class _Unresolved(AbstractResolver):
         """Nothing is held."""
 
 
-class _SocksConnector(aiohttp.TCPConnector):
+class _SocksConnector(_Connector):
     """Every connection is made by the proxy. ``_wrap_create_connection`` is where aiohttp dials."""
 
     def __init__(

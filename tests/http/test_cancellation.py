@@ -181,6 +181,31 @@ async def test_in_the_pools_line(late: bool) -> None:
     assert await cancelled_everywhere(scenario) >= 2
 
 
+async def test_in_the_moment_of_its_turn_at_the_pool() -> None:
+    """Who is cancelled when it has just been given the connection leaves it to the next in line."""
+    gate = asyncio.Event()
+
+    async def held(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        await reply({})(seen, writer)
+
+    async with Peer(held, reply({})) as peer:
+        limiter = ScopedLimiter([LimitScope("ip_weight", 100, 10)])
+        options: dict[str, Any] = {"meters": MeterRegistry(), "connections": 1}
+        async with RestManager(limited(limiter), base_url=peer.url, **options) as rest:
+            call = rest.strategies.request.ping()
+            call.parse = lambda body: second.cancel()  # its answer has freed the connection just now
+            first = asyncio.create_task(rest.call(call))
+            await peer.arrived.wait()
+            second = asyncio.create_task(rest.ping())
+            third = asyncio.create_task(rest.get("/api/v3/ping", deadline_s=2.0))
+            await until(lambda: rest.counters.tries == 3, "both wait for the only connection")
+            gate.set()
+            await asyncio.gather(first, third)
+            assert second.cancelled()
+            assert (peer.connections, len(peer.seen)) == (1, 2)
+
+
 async def test_all_of_a_crowd_cancelled_at_once() -> None:
     async with Peer(in_pieces) as peer:
         for turns in range(30):

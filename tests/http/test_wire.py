@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import threading
 from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +18,7 @@ from cexnet.http.connector import ConnectionOptions
 from cexnet.http.endpoint import WireRequest
 from cexnet.http.manager import RestManager
 from cexnet.http.request_head import RequestWriter
+from cexnet.http.retry import FullJitterRetry
 from cexnet_core.errors import (
     ConfigurationError,
     ExchangeUnavailable,
@@ -23,6 +29,7 @@ from tests.http.accounts import LIMIT_BUY
 from tests.http.client import PLACED, TIME, manager, strategies
 from tests.http.leaks import sockets, until
 from tests.http.peer import Peer, Seen, drop, hang, head, raw, reply
+from tests.websocket.certificates import self_signed
 
 ORIGIN = URL("https://api.example")
 
@@ -238,3 +245,56 @@ async def test_a_connection_that_dies_at_once_each_time_is_given_up() -> None:
     async with Peer(drop()) as peer, manager(peer) as rest:
         with pytest.raises(ExchangeUnavailable):
             await rest.ping()
+
+
+def spoken_first(
+    before: bytes, tls: ssl.SSLContext, shaken: threading.Event
+) -> Callable[[socket.socket], None]:
+    """One TLS connection, in a thread of its own: ``before`` unasked, then the time for every request."""
+
+    def serve(listener: socket.socket) -> None:
+        answer = head(200, {"Content-Length": "20"}) + b'{"serverTime": 1234}'
+        with suppress(OSError), listener, listener.accept()[0] as bare:
+            bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with tls.wrap_socket(bare, server_side=True) as peer:
+                peer.sendall(before)
+                shaken.set()
+                while peer.recv(65_536):
+                    peer.sendall(answer)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"", head(200, {"Content-Length": "2"}) + b"{}", b"HTTP/1.1 2"],
+    ids=["tickets", "answer", "half"],
+)
+async def test_session_tickets_on_a_busy_loop_are_no_unasked_answer(before: bytes) -> None:
+    """TLS 1.3 servers send them after the handshake: when the loop is late they wait in the socket."""
+    server, client = self_signed("localhost")
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"https://localhost:{listener.getsockname()[1]}"
+    shaken = threading.Event()
+    thread = threading.Thread(target=spoken_first(before, server, shaken), args=(listener,))
+    thread.start()
+    loop = asyncio.get_running_loop()
+
+    def busy() -> None:
+        """Once the handshake is over, what the server then sent is there before we write."""
+        nonlocal turn
+        shaken.wait(0.01)
+        turn = loop.call_soon(busy)
+
+    turn = loop.call_soon(busy)
+    async with RestManager(strategies(), base_url=url, options=ConnectionOptions(ssl_context=client)) as rest:
+        rest.swap(retry=FullJitterRetry(tries=1))
+        if before:
+            with pytest.raises(RequestNotSent, match="as they open"):
+                await rest.server_time_ms()
+        else:
+            assert await rest.server_time_ms() == 1234
+            assert await rest.server_time_ms() == 1234
+            assert rest.session.sockets_opened == 1
+    turn.cancel()
+    await asyncio.to_thread(thread.join)
