@@ -18,7 +18,6 @@ from cexnet.http.endpoint import Call, Endpoint, Priority, WireRequest
 from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, limit_price
 from cexnet.http.keys import Sign, hmac_sign
 from cexnet.http.limits import LimitScope, ScopedLimiter
-from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
@@ -276,12 +275,3 @@ def rest_strategies(
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
-
-
-def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
-    """A RestManager for Gate.io spot; ``None`` as base URL means ``REST_URL``.
-
-    ``options`` are RestManager's.
-    """
-    strategies = rest_strategies(credentials=credentials)
-    return RestManager(strategies, base_url=base_url or REST_URL, name="gateio", **options)
