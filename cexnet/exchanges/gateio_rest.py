@@ -158,6 +158,8 @@ class GateioSignature(SignedHeaders):
 class GateioRequests(TableRequests):
     """Gate.io's intents. Orders carry a JSON body; their ids are part of the path."""
 
+    ids = CLIENT_ORDER_IDS
+
     def ping(self) -> Call[None]:
         """See RequestStrategy. There is no ping; the time is as cheap."""
         return self.intent("time", any_json)
@@ -188,7 +190,7 @@ class GateioRequests(TableRequests):
                 "Gate.io sizes a market buy in the quote currency, an OrderRequest in the base"
                 " currency: place a limit order with time in force IOC instead"
             )
-        client_order_id = CLIENT_ORDER_IDS.resolve(order.client_order_id)
+        client_order_id = self.ids.resolve(order.client_order_id)
         body = _NewOrder(
             text=client_order_id,
             currency_pair=order.symbol,
@@ -220,7 +222,7 @@ class GateioRequests(TableRequests):
 
     def _by_id(self, name: str, symbol: str, order_id: str, client_order_id: str) -> Call[Order]:
         if client_order_id:
-            CLIENT_ORDER_IDS.resolve(client_order_id)
+            self.ids.resolve(client_order_id)
         return self.intent(
             name,
             _to_order,
