@@ -100,15 +100,25 @@ def shown(payload: Payload) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
-
 def report(name: str, subject: str, problems: Iterable[str]) -> None:
-    """Raise AssertionError with all ``problems``, numbered; nothing when there are none."""
+    """Raise AssertionError with all ``problems``, numbered; nothing when there are none.
+
+    An exception out of the exchange's own code ends the list and is its last entry.
+    """
     __tracebackhide__ = True
-    found = list(problems)
+    found: list[str] = []
+    cause = None
+    try:
+        found.extend(problems)
+    except SkipTest:
+        raise
+    except Exception as error:  # noqa: BLE001 - told below, with its traceback
+        cause = error
+        found.append(f"{type(error).__name__}: {error} ended the check; its traceback is above")
     if found:
         count = "a problem" if len(found) == 1 else f"{len(found)} problems"
         lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(found, 1))
-        raise AssertionError(f"{name}: {count} with {subject}\n{lines}")
+        raise AssertionError(f"{name}: {count} with {subject}\n{lines}") from cause
 
 
 async def _no_request(*_: object) -> Secret:

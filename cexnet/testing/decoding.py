@@ -65,6 +65,14 @@ def wrong_decoding(case: Case) -> Iterator[str]:
                 if problem not in seen:  # each further path would repeat it
                     seen.add(problem)
                     yield f"{where}\n     {path}: {problem}"
+        if not seen and sample.subscription is not None and not _is_learned(schema, sample):
+            yield f"{where}\n     its shape is not learned: each such message takes the slow path"
+    for number, run in enumerate(case.sequences):
+        schema = schemas[kind_of(run.subscription)]
+        learned = [_facts(event) for event in Decoder(schema).decode_all(run.payloads)]
+        slow = [_facts(event) for event in Decoder(schema, max_shapes=0).decode_all(run.payloads)]
+        if learned != slow:
+            yield f"sequences[{number}]: the fast path reads {learned}, the slow one {slow}"
 
 
 def wrong_routing(case: Case) -> Iterator[str]:
@@ -122,6 +130,24 @@ def _every_path(schema: WireSchema, sample: Sample) -> Iterator[tuple[str, list[
     yield "fast path (the same shape again)", _events(learning, sample)
     yield "without SIMD", _events(Decoder(schema, simd=False), sample)
     yield "exact numbers", _events(Decoder(schema, exact=True), sample)
+
+
+def _is_learned(schema: WireSchema, sample: Sample) -> bool:
+    decoder = Decoder(schema)
+    _events(decoder, sample)
+    _events(decoder, sample)
+    counters = decoder.counters
+    return counters.shape == 1 or counters.protobuf == 2
+
+
+def _facts(event: Event) -> str:
+    """Every field of an event, its levels in full."""
+    name = type(event).__name__
+    facts = {each: getattr(event, each) for each in (*COMMON, *attributes(name))}
+    for each, kind in EVENTS.get(name, {}).items():
+        if kind == "levels":
+            facts[each] = facts[each].tolist()
+    return f"{name} {facts}"
 
 
 def _events(decoder: Decoder, sample: Sample) -> list[Event]:
