@@ -50,8 +50,8 @@ def unmarked(self: Any, call: Call[Any], now_ns: int) -> WireRequest:
 TABLES: tuple[Mistake, ...] = (
     (
         "endpoints",
-        r"endpoint 'depth' \(GET /v1/book\): scope 'wieght' is not in the table of limits: weight, orders",
-        lambda t: t.rows("depth", scopes=("wieght",)),
+        r"endpoint 'depth' \(GET /v1/book\): scope 'weights' is not in the table of limits: weight, orders",
+        lambda t: t.rows("depth", scopes=("weights",)),
     ),
     (
         "endpoints",
@@ -101,7 +101,7 @@ TABLES: tuple[Mistake, ...] = (
     ),
     ("limits", "limit 'weight': 0 in 60 s: both must be above 0", lambda t: limit(t, limit=0)),
     ("limits", "guard_s=90 is not within its window of 60 s", lambda t: limit(t, guard_s=90)),
-    ("limits", "by='acount': choose one of ip, account", lambda t: limit(t, by="acount")),
+    ("limits", "by='acct': choose one of ip, account", lambda t: limit(t, by="acct")),
     ("limits", "the exchange sends one of them", lambda t: limit(t, remaining_header="X-Left")),
     (
         "limits",
