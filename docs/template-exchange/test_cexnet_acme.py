@@ -6,7 +6,6 @@ import msgspec
 from cexnet_acme import EXCHANGE
 
 from cexnet import Channel, Credentials, Order, OrderRequest, OrderStatus, Secret, Side, Subscription
-from cexnet import errors as e
 from cexnet.http.answers import OrderBook
 from cexnet.testing import (
     AnswerSample,
@@ -17,6 +16,8 @@ from cexnet.testing import (
     Sample,
     SignatureVector,
 )
+from cexnet.websocket.strategies import ControlRequest
+from cexnet_core import errors as e
 
 TRADES = Subscription(Channel.TRADES, "BTC-USD")
 TICKER = Subscription(Channel.BOOK_TICKER, "BTC-USD")
@@ -31,6 +32,7 @@ ORDER = Order("BTC-USD", "7", "mine1", OrderStatus.PARTIALLY_FILLED, Side.BUY, "
 
 
 def ticker(seq: int) -> bytes:
+    """A best bid and ask."""
     return (
         b'{"type":"ticker","market":"BTC-USD","ts":1700000000123,"seq":%d,'
         b'"bid":["64250.0","1.5"],"ask":["64250.5","2"]}' % seq
@@ -38,6 +40,7 @@ def ticker(seq: int) -> bytes:
 
 
 def book(first: int, last: int) -> bytes:
+    """A change of the book."""
     return (
         b'{"type":"book","market":"BTC-USD","ts":1700000000123,"from":%d,"to":%d,'
         b'"bids":[["64250.0","1.5"],["64249.5","0"]],"asks":[]}' % (first, last)
@@ -45,6 +48,8 @@ def book(first: int, last: int) -> bytes:
 
 
 class TestAcme(ExchangeSuite):
+    """Acme's part of the suite; what is tested is in ``ExchangeSuite``."""
+
     exchange = EXCHANGE
     samples = (
         Sample(
@@ -144,9 +149,11 @@ class TestAcme(ExchangeSuite):
         AnswerSample("query_order", ("BTC-USD", "", "mine1"), PLACED, ORDER),
     )
 
-    def confirm(self, request):
+    def confirm(self, request: ControlRequest) -> list[bytes]:
+        """See ExchangeSuite."""
         return [b'{"id":%d,"done":true}' % msgspec.json.decode(request.payload)["id"]]
 
-    def refuse(self, request):
+    def refuse(self, request: ControlRequest) -> list[bytes]:
+        """See ExchangeSuite."""
         number = msgspec.json.decode(request.payload)["id"]
         return [b'{"id":%d,"error":{"code":"no_such_topic","reason":"not on this market"}}' % number]

@@ -61,6 +61,13 @@ def test_an_exchange_without_rest_skips_what_is_about_it() -> None:
             getattr(Streams(), name)()
 
 
+def test_it_runs_under_unittest(template: Template) -> None:
+    case = type("Case", (template.suite, unittest.TestCase), {})
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (len(TESTS), [], [])
+
+
 def test_a_suite_that_names_no_exchange_is_told_so() -> None:
     with pytest.raises(AssertionError, match=r"ExchangeSuite\.exchange is None: name the Exchange"):
         ExchangeSuite().test_limits()
