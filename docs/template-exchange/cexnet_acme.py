@@ -182,11 +182,8 @@ ENDPOINTS = (
     Endpoint("ping", "GET", "/v1/ping", 1, _IP),
     Endpoint("time", "GET", "/v1/time", 1, _IP),
     Endpoint("depth", "GET", "/v1/book", 5, _IP),
-    # Sent again, it would trade again: idempotent=False, so that cexnet never does.
-    _signed(
-        "place", "POST", "/v1/orders", 1, ("weight", "orders"), idempotent=False, priority=Priority.PLACE
-    ),
-    _signed("cancel", "DELETE", "/v1/orders", 1, _IP, idempotent=False, priority=Priority.CANCEL),
+    _trade("place", "POST", "/v1/orders", 1, _ORDERS, priority=Priority.PLACE),
+    _trade("cancel", "DELETE", "/v1/orders", 1, _IP, priority=Priority.CANCEL),
     _signed("query", "GET", "/v1/orders", 2, _IP),
 )
 
