@@ -207,7 +207,12 @@ class RestManager(AnyRequest):
 
         Raises DeadlineExceeded when connections do not close within 5 s.
         """
-        self._variants.close()
+        try:
+            self._variants.close()
+        finally:  # a limiter of somebody's own may have raised
+            await self._end()
+
+    async def _end(self) -> None:
         await self._keeper.close()
         if self._warmth is not None:
             await self._warmth.close()

@@ -137,10 +137,12 @@ async def test_a_manager_that_fails_to_close_stops_no_other() -> None:
     async with Peer(venue) as peer:
         factory = TransportFactory(of_binance(peer, clock_every_s=0.01))
         stuck, fine = factory.rest("binance"), factory.rest("binance")
+        for manager in (stuck, fine):
+            await manager.ping()
         stuck.swap(limits=Stubborn([]))
-        await fine.ping()
         with pytest.raises(RuntimeError, match="stuck"):
             await factory.close()
+        assert stuck.session.closed
         assert fine.session.closed
         assert clock_tasks() == 0
         await factory.close()
