@@ -10,7 +10,7 @@ from cexnet.credentials import Credentials, Secret
 from cexnet.http.endpoint import Call, Endpoint, WireRequest
 from cexnet.http.intents import TableRequests, build_call
 from cexnet.http.strategies import RestStrategySet
-from cexnet.testing.case import Case, offered
+from cexnet.testing.case import Case
 from cexnet_core.errors import AuthenticationError, CexnetError
 
 _AT_NS = 1_700_000_000_000_000_000
@@ -112,20 +112,10 @@ def _another_secret(credentials: Credentials) -> Credentials | None:
 
 def _calls(case: Case, rest: RestStrategySet) -> Iterator[Call[Any]]:
     """A call of every endpoint of the table, and of every intent."""
-    request = rest.request
-    if isinstance(request, TableRequests):
-        for row in request.endpoints:
+    if isinstance(rest.request, TableRequests):
+        for row in rest.request.endpoints:
             yield _call_of(row)
-    for build in (
-        lambda: request.server_time(),
-        lambda: request.depth(case.symbol, 5),
-        lambda: request.place_order(case.order()),
-        lambda: request.cancel_order(case.symbol, "7", ""),
-        lambda: request.query_order(case.symbol, "7", ""),
-    ):
-        call = offered(build)
-        if call is not None:
-            yield call
+    yield from case.intents(rest).values()
 
 
 def _call_of(row: Endpoint) -> Call[Any]:

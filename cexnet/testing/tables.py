@@ -15,7 +15,7 @@ from cexnet.http.endpoint import Call, Endpoint, Priority
 from cexnet.http.intents import TableRequests
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.strategies import RestStrategySet
-from cexnet.testing.case import Case, offered, shown
+from cexnet.testing.case import Case, shown
 from cexnet_core.errors import CexnetError, StrategyError
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
@@ -54,6 +54,12 @@ def wrong_endpoints(case: Case) -> Iterator[str]:
     for name in rest.request.default_scopes:
         if scopes and name not in scopes:
             yield f"default_scopes names {name!r}, the table of limits has {', '.join(scopes)}"
+    for intent, call in case.intents(rest).items():
+        # What weigh= says of a real request, the snapshot of a whole book above all.
+        most = [scopes[n].limit for n in call.endpoint.scopes if n in scopes and scopes[n].counts == "weight"]
+        if call.weight < 1 or call.weight > min(most, default=call.weight):
+            where = f"{intent} ({call.endpoint.label})"
+            yield f"{where} weighs {call.weight}: from 1 to what its limits ever allow"
     yield from _wrong_orders(case, rest)
 
 
@@ -77,7 +83,8 @@ def _wrong_row(where: str, row: Endpoint, scopes: dict[str, LimitScope]) -> Iter
 
 
 def _wrong_orders(case: Case, rest: RestStrategySet) -> Iterator[str]:
-    place = case.new_order(rest)
+    calls = case.intents(rest)
+    place, cancel, query = (calls.get(name) for name in ("place_order", "cancel_order", "query_order"))
     if place is not None:
         where = f"place_order ({place.endpoint.label})"
         if place.idempotent:
@@ -88,11 +95,9 @@ def _wrong_orders(case: Case, rest: RestStrategySet) -> Iterator[str]:
             yield f"{where}: waits in the lane {place.priority.name}: priority=Priority.PLACE"
         if place.endpoint.method == "GET":
             yield f"{where}: is a GET, which proxies may repeat"
-    cancel = offered(lambda: rest.request.cancel_order(case.symbol, "7", ""))
     if cancel is not None and cancel.priority is not Priority.CANCEL:
         where = f"cancel_order ({cancel.endpoint.label})"
         yield f"{where}: waits in the lane {cancel.priority.name}: priority=Priority.CANCEL"
-    query = offered(lambda: rest.request.query_order(case.symbol, "7", ""))
     if query is not None and not query.idempotent:
         where = f"query_order ({query.endpoint.label})"
         yield f"{where}: is not idempotent, so that no failed query is repeated: idempotent=True"
@@ -157,7 +162,7 @@ def wrong_errors(case: Case) -> Iterator[str]:
                 yield f"errors: code {code!r} is {kind!r} in codes, looked up it is {found!r}"
     if not case.errors:
         yield "there are no error samples: add ErrorSample(status, body, error) to errors"
-    place = case.new_order(rest)
+    place = case.intents(rest).get("place_order")
     for number, sample in enumerate(case.errors):
         where = f"errors[{number}], HTTP {sample.status} {shown(sample.body)}"
         call = place if sample.order else read
@@ -197,17 +202,9 @@ def _wrong_table(table: ErrorTable) -> Iterator[str]:
 def wrong_reading(case: Case) -> Iterator[str]:
     """Answers of success are read as their samples state."""
     rest = case.rest()
-    intents: dict[str, tuple[Any, ...]] = {
-        "server_time": (),
-        "depth": (case.symbol, 5),
-        "place_order": (case.order(),),
-        "cancel_order": (case.symbol, "7", ""),
-        "query_order": (case.symbol, "7", ""),
-    }
-    sampled = {sample.intent for sample in case.answers}
-    for intent, arguments in intents.items():
-        call = offered(lambda i=intent, a=arguments: getattr(rest.request, i)(*a))  # type: ignore[misc]
-        if call is not None and intent not in sampled:
+    sampled = {"ping", *(sample.intent for sample in case.answers)}
+    for intent, call in case.intents(rest).items():
+        if intent not in sampled:
             yield f"{intent} ({call.endpoint.label}) has no sample: add an AnswerSample to answers"
     for number, sample in enumerate(case.answers):
         where = f"answers[{number}], {sample.intent} {shown(sample.body)}"

@@ -43,6 +43,10 @@ def anonymous(self: Any, order: Any) -> Call[Any]:
     return self.intent("place", bytes, client_order_id=self.ids.resolve(order.client_order_id))  # type: ignore[no-any-return]
 
 
+def strict(self: Any, order: Any) -> Call[Any]:
+    raise e.ConfigurationError(f"client order id {order.client_order_id!r} is not valid here")
+
+
 def unmarked(self: Any, call: Call[Any], now_ns: int) -> WireRequest:
     return WireRequest(call.endpoint.method, call.path, {"X-Acme-Key": self._key})
 
@@ -76,6 +80,16 @@ TABLES: tuple[Mistake, ...] = (
     ("endpoints", "method 'FETCH' is none of GET", lambda t: t.rows("time", method="FETCH")),
     ("endpoints", "weight 0: at least 1", lambda t: t.rows("time", weight=0)),
     ("endpoints", "weighs 5000, more than the 1200", lambda t: t.rows("depth", weight=5000)),
+    (
+        "endpoints",
+        r"depth \(GET /v1/book\) weighs 5000: from 1 to what its limits ever allow",
+        lambda t: t.rows("depth", weigh=lambda params: 10 * int(params["levels"])),
+    ),
+    (
+        "endpoints",
+        "ConfigurationError: client order id '' is not valid here.* ended the check",
+        lambda t: t.requests(place_order=strict),
+    ),
     (
         "endpoints",
         "row 'time' has the same method and path",

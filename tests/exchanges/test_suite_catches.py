@@ -61,6 +61,17 @@ def test_an_exchange_without_rest_skips_what_is_about_it() -> None:
             getattr(Streams(), name)()
 
 
+def test_what_the_tables_leave_out_is_skipped(template: Template) -> None:
+    inherited = template.acme.TableRequests
+    names = ("place_order", "cancel_order", "query_order", "depth", "server_time")
+    public_only = template.requests(**{name: getattr(inherited, name) for name in names})
+    suite = type("PublicOnly", (template.suite,), public_only)()
+    for name in ("test_client_order_ids", "test_orders_are_never_sent_twice"):
+        with pytest.raises(unittest.SkipTest, match="acme takes no orders here"):
+            getattr(suite, name)()
+    suite.test_endpoints()
+
+
 def test_it_runs_under_unittest(template: Template) -> None:
     case = type("Case", (template.suite, unittest.TestCase), {})
     result = unittest.TestResult()
