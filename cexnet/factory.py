@@ -10,6 +10,7 @@ from cexnet.config import Config
 from cexnet.exchanges import get_exchange, private_strategies
 from cexnet.http.breakers import BreakerListener
 from cexnet.http.connector import ConnectionOptions
+from cexnet.http.host_clock import ClockRegistry
 from cexnet.http.manager import RestManager
 from cexnet.websocket.books import Snapshot, SnapshotProvider
 from cexnet.websocket.listen_key import ListenKey
@@ -25,6 +26,8 @@ class TransportFactory:
     """Builds managers from a ``Config``; without one, for the exchanges' own hosts.
 
     Raises ConfigurationError when the configuration names an exchange that cexnet lacks.
+    Managers of one host share its limits (all in this process do), and those of one factory
+    its clock too: one task measures it for them. A factory is for one event loop.
 
     ::
 
@@ -38,6 +41,7 @@ class TransportFactory:
         for name in self.config.exchange:
             get_exchange(name)
         self._made: list[WebSocketManager | RestManager] = []
+        self._clocks = ClockRegistry()
 
     def websocket(
         self,
@@ -90,21 +94,32 @@ class TransportFactory:
         self._made.append(manager)
         return manager
 
-    def rest(self, exchange: str, *, on_breaker: BreakerListener | None = None) -> RestManager:
-        """A manager for the exchange's REST interface, signed when credentials are configured.
+    def rest(
+        self, exchange: str, *, scope: Scope | None = None, on_breaker: BreakerListener | None = None
+    ) -> RestManager:
+        """A manager for the exchange's REST interface.
 
-        ``on_breaker`` is told when a circuit breaker turns; the rest is configuration.
-        Raises ConfigurationError for an unknown exchange or one without REST tables.
+        ``scope``: ``"public"`` never signs, whatever is configured, and an endpoint that needs
+        a signature raises AuthenticationError, unsent; ``"private"`` signs what must be signed,
+        with the configured credentials. Left out, it is private where there are credentials
+        and public where there are none. ``on_breaker`` is told when a circuit breaker turns;
+        the rest is configuration. Raises ConfigurationError for an unknown exchange, one
+        without REST tables, and for a private manager without credentials.
         """
         known = get_exchange(exchange)
-        if known.rest is None:
-            raise ConfigurationError(f"cexnet has no REST tables for {exchange}: only its streams")
-        settings = self.config.rest_of(exchange)
-        manager = known.rest(
-            self.config.of(exchange).rest_url,
-            self.config.of(exchange).credentials,
+        if scope not in (None, "public", "private"):
+            raise ConfigurationError(f"scope={scope!r}: choose public or private")
+        settings, own = self.config.rest_of(exchange), self.config.of(exchange)
+        if scope == "private" and own.credentials is None:
+            raise ConfigurationError(
+                f"private requests to {exchange} need credentials: configure exchange.{exchange}.credentials"
+            )
+        manager = known.rest_manager(
+            own.rest_url,
+            None if scope == "public" else own.credentials,
             on_breaker=on_breaker,
             options=self._connection_options(),
+            clocks=self._clocks,
             **{name: getattr(settings, name) for name in settings.__struct_fields__},
         )
         self._made.append(manager)
@@ -121,7 +136,7 @@ class TransportFactory:
         return private_strategies(exchange, url, settings.credentials, lambda: self._listen_key(exchange))
 
     def _listen_key(self, exchange: str) -> ListenKey:
-        rest = self.rest(exchange)
+        rest = self.rest(exchange, scope="private")
         return ListenKey(rest.create_listen_key, rest.keep_listen_key, rest.close_listen_key)
 
     def _connection_options(self) -> ConnectionOptions:
@@ -137,7 +152,7 @@ class TransportFactory:
         )
 
     def _snapshots(self, exchange: str) -> SnapshotProvider:
-        rest, levels = self.rest(exchange), get_exchange(exchange).snapshot_levels
+        rest, levels = self.rest(exchange, scope="public"), get_exchange(exchange).snapshot_levels
 
         async def snapshot(symbol: str) -> Snapshot:
             book = await rest.depth(symbol, levels)
@@ -146,11 +161,23 @@ class TransportFactory:
         return snapshot
 
     async def close(self) -> None:
-        """Close every manager made here. Idempotent."""
-        made, self._made = self._made, []
+        """Close every manager made here, streams first; with the last, clocks end too. Idempotent.
+
+        One that fails to close stops no other: the first error is raised when all are done, with
+        the others as notes. After a cancellation, call it again.
+        """
+        made = tuple(self._made)
+        troubles: list[BaseException] = []
         # Streams first: they may have to give a listen key back.
         for kind in (WebSocketManager, RestManager):
-            await asyncio.gather(*(manager.close() for manager in made if isinstance(manager, kind)))
+            closing = (manager.close() for manager in made if isinstance(manager, kind))
+            ended = await asyncio.gather(*closing, return_exceptions=True)
+            troubles += [end for end in ended if isinstance(end, BaseException)]
+        self._made = [manager for manager in self._made if manager not in made]
+        if troubles:
+            for other in troubles[1:]:
+                troubles[0].add_note(f"Another manager could not be closed either: {other!r}")
+            raise troubles[0]
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,7 +3,8 @@
 The floors, from the bottom; a module may import its own floor and those below,
 but another package of its own floor only where ``MAY_ALSO`` says so::
 
-    5  cexnet.cli, cexnet.__main__, cexnet.telemetry, cexnet.simulator, cexnet.recording
+    5  cexnet.cli, cexnet.__main__, cexnet.telemetry, cexnet.simulator, cexnet.recording,
+       cexnet.testing
     4  cexnet.factory
     3  cexnet.exchanges, cexnet.config      (never each other)
     2  cexnet.websocket, cexnet.http        (never each other)
@@ -38,6 +39,7 @@ FLOORS = {
     "cexnet.telemetry": 5,
     "cexnet.recording": 5,
     "cexnet.simulator": 5,
+    "cexnet.testing": 5,
     "cexnet.cli": 5,
     "cexnet.__main__": 5,
 }

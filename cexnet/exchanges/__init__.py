@@ -1,6 +1,7 @@
 """The exchanges by name: cexnet's own, each module tables first, and those of other packages.
 
-A package adds an exchange by an entry point that names its ``Exchange``::
+A package adds an exchange by an entry point that names its ``Exchange``; docs/add-an-exchange.md
+has a whole one, and ``cexnet.testing`` the tests that it should pass::
 
     [project.entry-points."cexnet.exchanges"]
     venue = "our_package.venue:EXCHANGE"
@@ -46,15 +47,14 @@ def private_strategies(
     """A fresh strategy set for the account's streams; ``listen_key`` makes one where needed.
 
     ``None`` as base URL means the exchange's own host. Raises ConfigurationError for an
-    exchange without private streams here, naming those that have them.
+    exchange without private streams here, naming those of cexnet's own that have them.
     """
-    if name not in PRIVATE_NAMES:
+    make = get_exchange(name).private_strategies
+    if make is None:
         raise ConfigurationError(
             f"cexnet has no private streams of {name}: only of {', '.join(PRIVATE_NAMES)}"
         )
-    module = import_module(f"cexnet.exchanges.{name}_private")
-    strategies: WebSocketStrategySet = module.private_strategies(base_url, credentials, listen_key)
-    return strategies
+    return make(base_url, credentials, listen_key)
 
 
 def exchange_names() -> tuple[str, ...]:

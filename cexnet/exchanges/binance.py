@@ -11,8 +11,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.binance_rest import rest_manager
-from cexnet.exchanges.exchange import Endpoints, Exchange, chunked, not_public, settle_by_id
+from cexnet.exchanges.binance_rest import REST_URL, rest_strategies
+from cexnet.exchanges.exchange import (
+    Endpoints,
+    Exchange,
+    Rest,
+    chunked,
+    not_public,
+    private_streams_in,
+    settle_by_id,
+)
 from cexnet.types import ACCOUNT_CHANNELS, Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
@@ -226,5 +234,6 @@ EXCHANGE = Exchange(
     schema=SCHEMA,
     websocket_strategies=websocket_strategies,
     symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
-    rest=rest_manager,
+    rest=Rest(REST_URL, rest_strategies),
+    private_strategies=private_streams_in("cexnet.exchanges.binance_private"),
 )

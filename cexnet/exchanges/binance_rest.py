@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -15,7 +14,6 @@ from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
 from cexnet.http.endpoint import Call, Endpoint, Param, Priority
 from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, average_price, limit_price
 from cexnet.http.limits import LimitScope, ScopedLimiter
-from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side
@@ -259,12 +257,3 @@ def rest_strategies(
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
-
-
-def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
-    """A RestManager for Binance spot; ``None`` as base URL means ``REST_URL``.
-
-    ``options`` are RestManager's.
-    """
-    strategies = rest_strategies(credentials=credentials)
-    return RestManager(strategies, base_url=base_url or REST_URL, name="binance", **options)

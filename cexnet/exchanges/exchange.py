@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from cexnet.credentials import Credentials
 from cexnet.http.manager import RestManager
+from cexnet.http.strategies import RestStrategySet
 from cexnet.types import Channel, Subscription
+from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.strategies import (
     ConnectionStrategy,
@@ -28,11 +31,29 @@ from cexnet_core.schema import WireSchema
 ACCOUNT_LIVENESS = LivenessPolicy(quiet_floor_s=20.0, expects_data=False)
 
 
-class RestMaker(Protocol):
-    """What ``Exchange.rest`` is."""
+class RestStrategiesMaker(Protocol):
+    """What ``Rest.strategies`` is."""
 
-    def __call__(self, base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
-        """A manager for the exchange, or for the host ``base_url``; ``options`` are RestManager's."""
+    def __call__(self, *, credentials: Credentials | None) -> RestStrategySet:
+        """A fresh strategy set; without credentials, for what needs no signature."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """An exchange's REST interface: its origin (``https://host``), and what makes a strategy set."""
+
+    url: str
+    strategies: RestStrategiesMaker
+
+
+class PrivateStrategiesMaker(Protocol):
+    """What ``Exchange.private_strategies`` is."""
+
+    def __call__(
+        self, base_url: str | None, credentials: Credentials, listen_key: Callable[[], ListenKey], /
+    ) -> WebSocketStrategySet:
+        """A fresh strategy set for the account's streams; ``listen_key`` makes one where needed."""
         ...
 
 
@@ -42,8 +63,8 @@ class Exchange:
 
     ``schema`` is its public market-data wire schema, ``websocket_strategies(base_url)``
     makes a fresh strategy set; ``None`` as base URL means the exchange's own host.
-    ``rest(base_url, credentials, **options)`` makes a REST manager, where cexnet has the
-    tables; ``options`` are RestManager's.
+    ``rest`` and ``private_strategies(base_url, credentials, listen_key)`` are there where
+    the exchange has REST tables, and streams of the account.
     ``snapshot_levels`` is the depth of a book that mends a stream of updates.
     ``symbols`` are three well-known ones, as a default for demonstrations.
     """
@@ -52,8 +73,33 @@ class Exchange:
     schema: WireSchema
     websocket_strategies: Callable[[str | None], WebSocketStrategySet]
     symbols: tuple[str, ...]
-    rest: RestMaker | None = None
+    rest: Rest | None = None
     snapshot_levels: int = 1000
+    private_strategies: PrivateStrategiesMaker | None = None
+
+    def rest_manager(
+        self, base_url: str | None = None, credentials: Credentials | None = None, **options: Any
+    ) -> RestManager:
+        """A RestManager for the exchange, or for the host ``base_url``; ``options`` are RestManager's.
+
+        Raises ConfigurationError for an exchange without REST tables.
+        """
+        if self.rest is None:
+            raise ConfigurationError(f"there are no REST tables of {self.name} here: only its streams")
+        strategies = self.rest.strategies(credentials=credentials)
+        return RestManager(strategies, base_url=base_url or self.rest.url, name=self.name, **options)
+
+
+def private_streams_in(module: str) -> PrivateStrategiesMaker:
+    """``private_strategies`` of ``module``, imported at the first use: it imports what the caller defines."""
+
+    def private_strategies(
+        base_url: str | None, credentials: Credentials, listen_key: Callable[[], ListenKey], /
+    ) -> WebSocketStrategySet:
+        make: PrivateStrategiesMaker = import_module(module).private_strategies
+        return make(base_url, credentials, listen_key)
+
+    return private_strategies
 
 
 class Endpoints(ConnectionStrategy):

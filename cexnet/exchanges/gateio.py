@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, not_public, settle_by_id
-from cexnet.exchanges.gateio_rest import rest_manager
+from cexnet.exchanges.exchange import Endpoints, Exchange, Rest, not_public, private_streams_in, settle_by_id
+from cexnet.exchanges.gateio_rest import REST_URL, rest_strategies
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
@@ -232,6 +232,7 @@ EXCHANGE = Exchange(
     schema=SCHEMA,
     websocket_strategies=websocket_strategies,
     symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"),
-    rest=rest_manager,
+    rest=Rest(REST_URL, rest_strategies),
+    private_strategies=private_streams_in("cexnet.exchanges.gateio_private"),
     snapshot_levels=100,  # docs: as many as the 100 ms channel carries
 )

@@ -18,7 +18,6 @@ from cexnet.http.endpoint import Call, Endpoint, Priority, WireRequest
 from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, limit_price
 from cexnet.http.keys import Sign, hmac_sign
 from cexnet.http.limits import LimitScope, ScopedLimiter
-from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from cexnet.types import Order, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
@@ -159,6 +158,8 @@ class GateioSignature(SignedHeaders):
 class GateioRequests(TableRequests):
     """Gate.io's intents. Orders carry a JSON body; their ids are part of the path."""
 
+    ids = CLIENT_ORDER_IDS
+
     def ping(self) -> Call[None]:
         """See RequestStrategy. There is no ping; the time is as cheap."""
         return self.intent("time", any_json)
@@ -189,7 +190,7 @@ class GateioRequests(TableRequests):
                 "Gate.io sizes a market buy in the quote currency, an OrderRequest in the base"
                 " currency: place a limit order with time in force IOC instead"
             )
-        client_order_id = CLIENT_ORDER_IDS.resolve(order.client_order_id)
+        client_order_id = self.ids.resolve(order.client_order_id)
         body = _NewOrder(
             text=client_order_id,
             currency_pair=order.symbol,
@@ -221,7 +222,7 @@ class GateioRequests(TableRequests):
 
     def _by_id(self, name: str, symbol: str, order_id: str, client_order_id: str) -> Call[Order]:
         if client_order_id:
-            CLIENT_ORDER_IDS.resolve(client_order_id)
+            self.ids.resolve(client_order_id)
         return self.intent(
             name,
             _to_order,
@@ -276,12 +277,3 @@ def rest_strategies(
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
-
-
-def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
-    """A RestManager for Gate.io spot; ``None`` as base URL means ``REST_URL``.
-
-    ``options`` are RestManager's.
-    """
-    strategies = rest_strategies(credentials=credentials)
-    return RestManager(strategies, base_url=base_url or REST_URL, name="gateio", **options)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, not_public
-from cexnet.exchanges.mexc_rest import rest_manager
+from cexnet.exchanges.exchange import Endpoints, Exchange, Rest, not_public, private_streams_in
+from cexnet.exchanges.mexc_rest import REST_URL, rest_strategies
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
     ControlRequest,
@@ -241,5 +241,6 @@ EXCHANGE = Exchange(
     schema=SCHEMA,
     websocket_strategies=websocket_strategies,
     symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
-    rest=rest_manager,
+    rest=Rest(REST_URL, rest_strategies),
+    private_strategies=private_streams_in("cexnet.exchanges.mexc_private"),
 )

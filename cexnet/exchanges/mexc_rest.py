@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from cexnet.credentials import Credentials
 from cexnet.exchanges.binance_rest import BinanceRequests
@@ -17,7 +16,6 @@ from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
 from cexnet.http.endpoint import Endpoint, Param, Priority
 from cexnet.http.intents import ClientOrderIds, limit_price
 from cexnet.http.limits import LimitScope, ScopedLimiter
-from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
 from cexnet.types import OrderRequest, OrderStatus, OrderType, TimeInForce
@@ -141,12 +139,3 @@ def rest_strategies(
         retry=FullJitterRetry(),
         exceptions=TableErrors(ERRORS),
     )
-
-
-def rest_manager(base_url: str | None, credentials: Credentials | None, **options: Any) -> RestManager:
-    """A RestManager for MEXC spot; ``None`` as base URL means ``REST_URL``.
-
-    ``options`` are RestManager's.
-    """
-    strategies = rest_strategies(credentials=credentials)
-    return RestManager(strategies, base_url=base_url or REST_URL, name="mexc", **options)

@@ -1,124 +1,58 @@
-"""Keeps a ClockSync fed: in the background when asked to, and at once on a skew error."""
+"""A manager's hold on the clock of its exchange: signs by it, and has it measured anew on a skew error."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-from collections.abc import Awaitable, Callable
 
-from cexnet.http.answers import Response
 from cexnet.http.clock_sync import ClockMetrics, ClockSync
-from cexnet.http.endpoint import Priority
-from cexnet_core.clock import now_ns
-from cexnet_core.errors import CexnetError, DeadlineExceeded
-
-_logger = logging.getLogger("cexnet.http")
-
-_SAMPLES = 3
-# Managers that start together shall not ask together for ever.
-_SPREAD = 0.1
-
-# Asks the exchange for its time, in that lane, within so many seconds.
-AskTime = Callable[[Priority, float], Awaitable[Response[int]]]
+from cexnet.http.host_clock import AskTime, HostClock, Member
+from cexnet_core.errors import DeadlineExceeded
 
 
 class ClockKeeper:
-    """Measures through ``ask``; every ``every_s`` seconds, or only on demand when ``None``.
+    """Measures ``host`` through ``ask``; every ``every_s`` seconds, or only on demand when ``None``.
 
-    ``generation`` grows with each finished measurement on demand, so that a request that
-    failed on skew can tell whether another has resynchronised meanwhile. The background
-    task belongs to the keeper; ``close()`` ends it.
+    ``clock`` is the estimate. Managers of one host may share the ``HostClock``; what one has
+    measured serves them all.
     """
 
     def __init__(
-        self, clock: ClockSync, ask: AskTime, *, name: str, every_s: float | None, deadline_s: float
+        self, host: HostClock, ask: AskTime, *, name: str, every_s: float | None, deadline_s: float
     ) -> None:
-        self.clock = clock
-        self.generation = 0
+        self.clock: ClockSync = host.sync
         self.due = every_s is not None
-        self._ask = ask
-        self._name = name
-        self._every_s = every_s
-        self._deadline_s = deadline_s
-        self._lock = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._syncs = self._resyncs = self._failures = 0
+        self._host = host
+        self._member = Member(ask, name, every_s, deadline_s)
+
+    @property
+    def generation(self) -> int:
+        """See HostClock."""
+        return self._host.generation
 
     def start(self) -> None:
         """Begin to measure in the background, on the running loop."""
         self.due = False
-        if self._every_s is not None and self._task is None:
-            name = f"clock of {self._name}"
-            self._task = asyncio.get_running_loop().create_task(self._keep(self._every_s), name=name)
+        self._host.join(self._member)
 
     async def close(self) -> None:
-        """End the background task. Idempotent; it does not start again."""
+        """Ask no more; ends the background task when no other manager needs it. Idempotent."""
         self.due = False
-        self._every_s = None
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._host.leave(self._member)
 
     async def resync(self, generation: int, deadline_s: float) -> None:
         """Measure anew, forgetting the old samples, unless somebody did since ``generation``.
 
         Raises DeadlineExceeded, and what the time endpoint raised.
         """
-        deadline = asyncio.get_running_loop().time() + deadline_s
         try:
-            async with asyncio.timeout_at(deadline), self._lock:
-                if self.generation == generation:
-                    self._resyncs += 1
-                    self.clock.restart()
-                    await self._measure(Priority.QUERY, deadline)
-                    self.generation += 1
+            deadline = asyncio.get_running_loop().time() + deadline_s
+            await self._host.resync(self._member, generation, deadline)
         except TimeoutError:
             raise DeadlineExceeded(
-                f"{self._name}: the exchange's clock could not be measured before the deadline;"
+                f"{self._member.name}: the exchange's clock could not be measured before the deadline;"
                 " the request was refused for its timestamp and not sent again"
             ) from None
 
     def metrics(self) -> ClockMetrics:
-        """A snapshot."""
-        clock, at_ns = self.clock, now_ns()
-        age_ns = clock.age_ns(at_ns)
-        return ClockMetrics(
-            offset_ns=clock.offset_at_ns(at_ns),
-            drift_ppm=clock.drift * 1e6,
-            round_trip_ns=clock.round_trip_ns,
-            error_bound_ns=clock.error_bound_ns(at_ns),
-            age_s=age_ns / 1e9 if age_ns >= 0 else -1.0,
-            stale=clock.is_stale(at_ns),
-            syncs=self._syncs,
-            resyncs=self._resyncs,
-            failures=self._failures,
-        )
-
-    async def _keep(self, every_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                async with self._lock:
-                    await self._measure(Priority.BACKGROUND, loop.time() + self._deadline_s)
-            except CexnetError as error:
-                _logger.info("%s: the exchange's clock could not be measured: %s", self._name, error)
-            except Exception:  # a strategy's mistake must not end the task unnoticed
-                _logger.exception("%s: measuring the exchange's clock failed", self._name)
-            await asyncio.sleep(every_s * random.uniform(1 - _SPREAD, 1 + _SPREAD))  # noqa: S311 - no secret
-
-    async def _measure(self, lane: Priority, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._syncs += 1
-        try:
-            for _ in range(_SAMPLES):
-                response = await self._ask(lane, deadline - loop.time())
-                self.clock.add(
-                    received_ns=now_ns(),
-                    round_trip_ns=response.timings.first_byte_ns,
-                    server_ns=response.data,
-                )
-        except BaseException:
-            self._failures += 1
-            raise
+        """A snapshot, of what all managers that share the clock have measured."""
+        return self._host.metrics()

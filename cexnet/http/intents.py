@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from cexnet.http.answers import OrderBook
 from cexnet.http.endpoint import Call, Endpoint, Params, Priority
 from cexnet.http.strategies import RequestStrategy
-from cexnet.types import OrderRequest, OrderType
+from cexnet.types import Order, OrderRequest, OrderType
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.query import escape, pairs
 from cexnet_core.secret import Secret
@@ -140,18 +141,28 @@ def _revealed(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-class TableRequests(RequestStrategy):
-    """Endpoints by table. Subclasses add the typed intents.
+def _not_offered(intent: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the tables of this exchange have no {intent}: use request() with a path of the exchange's own"
+    )
 
-    ``default_scopes`` meter the paths that are not in the table.
+
+class TableRequests(RequestStrategy):
+    """Endpoints by table. Subclasses add the typed intents; those left out are refused in words.
+
+    ``default_scopes`` meter the paths that are not in the table. ``ids`` is the rule for
+    client order ids, where the exchange takes orders.
     """
 
+    ids: ClientOrderIds | None = None
+
     def __init__(self, endpoints: Iterable[Endpoint], *, default_scopes: tuple[str, ...]) -> None:
-        self._default_scopes = default_scopes
+        self.endpoints = tuple(endpoints)
+        self.default_scopes = default_scopes
         self._exact: dict[tuple[str, str], Endpoint] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Endpoint]] = []
         self._named: dict[str, Endpoint] = {}
-        for endpoint in endpoints:
+        for endpoint in self.endpoints:
             self._named[endpoint.name] = endpoint
             if "{" in endpoint.path:
                 pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", endpoint.path))
@@ -175,10 +186,36 @@ class TableRequests(RequestStrategy):
             name="unlisted",  # one bucket for all, where the exchange keeps one an endpoint
             method=method,
             path=path,
-            scopes=self._default_scopes,
+            scopes=self.default_scopes,
             idempotent=method in ("GET", "HEAD"),
             priority=Priority.BACKGROUND,
         )
+
+    def ping(self) -> Call[None]:
+        """See RequestStrategy. The table's row ``ping``."""
+        if "ping" not in self._named:
+            raise _not_offered("ping")
+        return self.intent("ping", any_json)
+
+    def server_time(self) -> Call[int]:
+        """See RequestStrategy."""
+        raise _not_offered("server_time")
+
+    def depth(self, symbol: str, limit: int) -> Call[OrderBook]:
+        """See RequestStrategy."""
+        raise _not_offered("depth")
+
+    def place_order(self, order: OrderRequest) -> Call[Order]:
+        """See RequestStrategy."""
+        raise _not_offered("place_order")
+
+    def cancel_order(self, symbol: str, order_id: str, client_order_id: str) -> Call[Order]:
+        """See RequestStrategy."""
+        raise _not_offered("cancel_order")
+
+    def query_order(self, symbol: str, order_id: str, client_order_id: str) -> Call[Order]:
+        """See RequestStrategy."""
+        raise _not_offered("query_order")
 
     def create_listen_key(self) -> Call[Secret]:
         """See RequestStrategy. Listen keys need the three rows of the table of that name."""

@@ -77,13 +77,14 @@ class ScopedLimiter(RateLimitStrategy):
         code_scopes: Mapping[str, tuple[str, ...]] | None = None,
         meters: HostMeters | None = None,
     ) -> None:
+        self.scopes = tuple(scopes)
+        self.code_scopes = dict(code_scopes or {})
         self._scopes = {scope.name: scope for scope in scopes}
         if len(self._scopes) != len(scopes):
             raise ConfigurationError("two rate limit scopes have the same name: rename one")
         self._account = account or f"limiter {id(self)}"
         self._throttle_s = throttle_s
         self._ban_s = ban_s
-        self._code_scopes = dict(code_scopes or {})
         self._meters = meters if meters is not None else HostMeters()
         self._buckets: dict[tuple[LimitScope, str], Limit] = {}
         self._routes: dict[tuple[tuple[str, ...], str, str], _Route] = {}
@@ -217,7 +218,7 @@ class ScopedLimiter(RateLimitStrategy):
         if banned:
             self._meters.ban(pause_ns)
         else:
-            named = self._code_scopes.get(error.exchange_code)
+            named = self.code_scopes.get(error.exchange_code)
             route, _ = self._route(call)
             for scope, bucket in zip(route.scopes, route.all, strict=True):
                 if named is None or scope.name in named:

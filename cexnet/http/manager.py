@@ -13,10 +13,10 @@ from cexnet.http.breaker import BreakerPolicy
 from cexnet.http.breakers import BreakerListener, Breakers
 from cexnet.http.budget import RetryBudget, shared_budget
 from cexnet.http.clock_keeper import ClockKeeper
-from cexnet.http.clock_sync import ClockSync
 from cexnet.http.connector import ConnectionOptions
 from cexnet.http.endpoint import Call, Priority
 from cexnet.http.hedge import HedgePolicy, Hedger
+from cexnet.http.host_clock import ClockRegistry, HostClock
 from cexnet.http.line import Line
 from cexnet.http.meters import METERS, LimitsView, MeterRegistry
 from cexnet.http.metrics import RestCounters, RestLatency, RestMetrics
@@ -56,7 +56,8 @@ class RestManager(AnyRequest):
     ``on_breaker`` is told when one turns. ``retry_budget`` replaces the one that all managers
     of this process share a host. ``hedging`` turns hedged reads on. ``clock_every_s`` has the
     exchange's clock measured in the background, from the first call on; it is measured after
-    a skew error in any case.
+    a skew error in any case. ``clocks`` are shared by the managers of a factory: one task then
+    measures a host for all of them, and ends with the last; left out, the clock is this manager's.
 
     Use it as ``async with``, or call ``close()``. Its only tasks are that measuring one and the
     one of ``keep_warm()``.
@@ -77,6 +78,7 @@ class RestManager(AnyRequest):
         hedging: HedgePolicy | None = None,
         clock_every_s: float | None = None,
         meters: MeterRegistry = METERS,
+        clocks: ClockRegistry | None = None,
         options: ConnectionOptions | None = None,
     ) -> None:
         super().__init__()
@@ -86,15 +88,16 @@ class RestManager(AnyRequest):
         if clock_every_s is not None and clock_every_s <= 0:
             raise ConfigurationError("clock_every_s must be above zero, or None for no background task")
         self.name = name
-        self.clock = ClockSync()
         self._deadline_s = deadline_s
         self._session = HttpSession(
             base_url, connections=connections, max_body_bytes=max_body_bytes, options=options
         )
         self._variants.share(meters.of(self._session.host, self._session.way))
         known_as = name or self._session.origin
+        host_clock = HostClock() if clocks is None else clocks.of(self._session.host)
+        self.clock = host_clock.sync
         self._keeper = ClockKeeper(
-            self.clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
+            host_clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
         )
         self._line = Line(
             self._variants.current,
@@ -204,7 +207,12 @@ class RestManager(AnyRequest):
 
         Raises DeadlineExceeded when connections do not close within 5 s.
         """
-        self._variants.close()
+        try:
+            self._variants.close()
+        finally:  # a limiter of somebody's own may have raised
+            await self._end()
+
+    async def _end(self) -> None:
         await self._keeper.close()
         if self._warmth is not None:
             await self._warmth.close()

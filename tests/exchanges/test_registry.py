@@ -8,12 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from cexnet import Channel, Config, ExchangeConfig, Subscription, TransportFactory
+from cexnet import (
+    Channel,
+    Config,
+    Credentials,
+    ExchangeConfig,
+    OrderRequest,
+    Secret,
+    Side,
+    Subscription,
+    TransportFactory,
+)
 from cexnet.exchanges import NAMES, exchange_names, get_exchange
 from cexnet.simulator import Simulator
 from cexnet_core.errors import ConfigurationError
 from tests.websocket.live import Log
 
+TWIN = """
+from dataclasses import replace
+from cexnet.exchanges.binance import EXCHANGE as binance
+
+EXCHANGE = replace(binance, name="twin")
+"""
 Install = Callable[[str, str, str], None]
 
 
@@ -34,13 +50,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 async def test_an_exchange_of_another_package_streams(install: Install) -> None:
-    install(
-        "twin",
-        "their_twin",
-        "from dataclasses import replace\n"
-        "from cexnet.exchanges.binance import EXCHANGE as binance\n"
-        "EXCHANGE = replace(binance, name='twin')\n",
-    )
+    install("twin", "their_twin", TWIN)
     assert exchange_names() == (*NAMES, "twin")
     log = Log()
     async with Simulator("binance", ("BTCUSDT",), rate_per_s=200) as simulator:
@@ -50,6 +60,25 @@ async def test_an_exchange_of_another_package_streams(install: Install) -> None:
                 [Subscription(Channel.BOOK_TICKER, "BTCUSDT")], log.on_event
             )
             await log.more(5)
+
+
+async def test_it_has_private_streams_if_it_says_how(install: Install) -> None:
+    install("twin", "their_twin", TWIN)
+    log = Log()
+    async with Simulator("binance", ("BTCUSDT",)) as simulator:
+        own = ExchangeConfig(
+            websocket_url=simulator.ws_url,
+            rest_url=simulator.rest_url,
+            credentials=Credentials(simulator.api_key, Secret(simulator.api_secret)),
+        )
+        async with TransportFactory(Config(exchange={"twin": own})) as factory:
+            account = factory.websocket("twin", scope="private")
+            await account.initialize([Subscription(Channel.ORDERS)], log.on_event)
+            rest = factory.rest("twin", scope="private")
+            assert rest.name == "twin"
+            await rest.place_order(OrderRequest("BTCUSDT", Side.BUY, "0.01", "60000"))
+            await log.more(1)
+        assert type(log.events[0]).__name__ == "OrderUpdate"
 
 
 def test_our_own_names_cannot_be_taken(install: Install) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cexnet.credentials import Credentials, Secret
-from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
+from cexnet.exchanges import get_exchange
 from cexnet.http.answers import NeverArrived
 from cexnet.http.resolve import find_fate
 from cexnet.simulator import Simulator
@@ -217,18 +217,18 @@ async def test_a_duplicate_that_cannot_be_looked_up_stays_unknown() -> None:
 
 
 VENUES = {
-    "binance": (binance_rest, "BTCUSDT", "lost", "none"),
-    "gateio": (gateio_rest, "BTC_USDT", "t-lost", "t-none"),
-    "mexc": (mexc_rest, "BTCUSDT", "lost", "none"),
+    "binance": ("BTCUSDT", "lost", "none"),
+    "gateio": ("BTC_USDT", "t-lost", "t-none"),
+    "mexc": ("BTCUSDT", "lost", "none"),
 }
 
 
 @pytest.mark.parametrize("exchange", VENUES)
 async def test_every_exchange_tells_the_fate_of_an_order(exchange: str) -> None:
-    module, symbol, lost, none = VENUES[exchange]
+    symbol, lost, none = VENUES[exchange]
     async with Simulator(exchange, [symbol]) as sim:
         credentials = Credentials(sim.api_key, Secret(sim.api_secret))
-        async with module.rest_manager(sim.rest_url, credentials) as rest:
+        async with get_exchange(exchange).rest_manager(sim.rest_url, credentials) as rest:
             bid = (await rest.depth(symbol, 5)).bids[0][0]
             price = f"{float(bid) * 0.8:.2f}"
             await rest.place_order(OrderRequest(symbol, Side.BUY, "0.01", price, client_order_id=lost))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from cexnet.credentials import Credentials, Secret
-from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
+from cexnet.exchanges import binance_rest, gateio_rest, get_exchange, mexc_rest
 from cexnet.http.manager import RestManager
 from cexnet.simulator import Simulator
 from cexnet.simulator.personas import PERSONAS
@@ -42,7 +42,7 @@ async def venue(request: pytest.FixtureRequest) -> AsyncIterator[Venue]:
     module, symbol = VENUES[request.param]
     async with Simulator(request.param, [symbol], rate_per_s=50) as sim:
         credentials = Credentials(sim.api_key, Secret(sim.api_secret))
-        async with module.rest_manager(sim.rest_url, credentials) as rest:
+        async with get_exchange(request.param).rest_manager(sim.rest_url, credentials) as rest:
             yield rest, symbol, sim, module
 
 
@@ -112,7 +112,7 @@ async def test_the_exchanges_refusals(venue: Venue) -> None:
     with pytest.raises((OrderNotFound, OrderFinished)):
         await rest.cancel_order(symbol, order_id=placed.order_id)
     wrong = Credentials(sim.api_key, Secret("not the secret"))
-    async with module.rest_manager(sim.rest_url, wrong) as stranger:
+    async with get_exchange(rest.name).rest_manager(sim.rest_url, wrong) as stranger:
         with pytest.raises(AuthenticationError):
             await stranger.query_order(symbol, order_id=placed.order_id)
     assert sim.stats.signature_failures == 1
@@ -128,7 +128,7 @@ async def test_orders_signed_with_a_private_key(password: str | None) -> None:
         credentials = Credentials(
             sim.api_key, Secret(pem), key_password=Secret(password) if password else None
         )
-        async with binance_rest.rest_manager(sim.rest_url, credentials) as rest:
+        async with get_exchange("binance").rest_manager(sim.rest_url, credentials) as rest:
             for _ in range(20):  # base64 with and without the characters that a query escapes
                 placed = await rest.place_order(await resting(rest, "BTCUSDT"))
                 await rest.cancel_order("BTCUSDT", order_id=placed.order_id)
