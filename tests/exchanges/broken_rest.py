@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from cexnet.exchanges.exchange import Rest
 from cexnet.http.answers import Answer
 from cexnet.http.classify import TableErrors
@@ -185,7 +187,7 @@ ORDERS: tuple[Mistake, ...] = (
     (
         "signatures",
         r"sends  /v1/orders\?market=BTC-USD&id=7&x=1\n +expected /v1/orders\?market=BTC-USD&id=7\n",
-        lambda t: t.wires(lambda wire: replace(wire, target=wire.target + "&x=1")),
+        lambda t: t.wires(lambda wire: structs.replace(wire, target=wire.target + "&x=1")),
     ),
     (
         "signatures",
@@ -197,12 +199,12 @@ ORDERS: tuple[Mistake, ...] = (
     (
         "secrets",
         "sends the API key, and WireRequest.hidden does not name it",
-        lambda t: t.wires(lambda wire: replace(wire, hidden=wire.hidden[1:])),
+        lambda t: t.wires(lambda wire: structs.replace(wire, hidden=wire.hidden[1:])),
     ),
     (
         "secrets",
         "WireRequest.hidden does not name the signature",
-        lambda t: t.wires(lambda wire: replace(wire, hidden=wire.hidden[:1])),
+        lambda t: t.wires(lambda wire: structs.replace(wire, hidden=wire.hidden[:1])),
     ),
     (
         "secrets",
