@@ -27,8 +27,8 @@ class ClockKeeper:
     """Measures through ``ask``; every ``every_s`` seconds, or only on demand when ``None``.
 
     ``generation`` grows with each finished measurement on demand, so that a request that
-    failed on skew can tell whether another has resynchronised meanwhile. The background
-    task belongs to the keeper; ``close()`` ends it.
+    failed on skew can tell whether another has resynchronised meanwhile. ``deadline_s`` bounds
+    a measurement in the background. That task belongs to the keeper; ``close()`` ends it.
     """
 
     def __init__(
@@ -40,20 +40,27 @@ class ClockKeeper:
         self._ask = ask
         self._name = name
         self._every_s = every_s
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._syncs = self._resyncs = self._failures = 0
 
     def start(self) -> None:
         """Begin to measure in the background, on the running loop."""
         self.due = False
-        if self._every_s is not None and self._task is None:
+        if self._every_s is not None and (self._task is None or self._task.done()):
             name = f"clock of {self._name}"
-            self._task = asyncio.get_running_loop().create_task(self._keep(self._every_s), name=name)
+            self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
+
+    def measure_every(self, every_s: float | None) -> None:
+        """Another pause between measurements, after the one that is under way; ``None``: no more."""
+        self._every_s = every_s
+        self.due = not self._closed and every_s is not None and (self._task is None or self._task.done())
 
     async def close(self) -> None:
         """End the background task. Idempotent; it does not start again."""
+        self._closed = True
         self.due = False
         self._every_s = None
         task, self._task = self._task, None
@@ -96,12 +103,12 @@ class ClockKeeper:
             failures=self._failures,
         )
 
-    async def _keep(self, every_s: float) -> None:
+    async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while (every_s := self._every_s) is not None:
             try:
                 async with self._lock:
-                    await self._measure(Priority.BACKGROUND, loop.time() + self._deadline_s)
+                    await self._measure(Priority.BACKGROUND, loop.time() + self.deadline_s)
             except CexnetError as error:
                 _logger.info("%s: the exchange's clock could not be measured: %s", self._name, error)
             except Exception:  # a strategy's mistake must not end the task unnoticed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 from cexnet.http.answers import NeverArrived, OrderBook, Response
 from cexnet.http.any_request import AnyRequest
@@ -18,6 +18,7 @@ from cexnet.http.connector import ConnectionOptions
 from cexnet.http.endpoint import Call, Priority
 from cexnet.http.hedge import HedgePolicy, Hedger
 from cexnet.http.line import Line
+from cexnet.http.live import RestChanges, check
 from cexnet.http.meters import METERS, LimitsView, MeterRegistry
 from cexnet.http.metrics import RestCounters, RestLatency, RestMetrics
 from cexnet.http.orders import Orders
@@ -168,6 +169,26 @@ class RestManager(AnyRequest):
         }
         changed = {slot: strategy for slot, strategy in given.items() if strategy is not None}
         self._line.variant = self._variants.swap(name, changed)
+
+    def reconfigure(self, **changes: Unpack[RestChanges]) -> None:
+        """Change while running, from the next call on; what is left out stays as it is.
+
+        Everything is checked before anything changes. Raises ConfigurationError naming what
+        cannot change or makes no sense.
+        """
+        check(self.name or self._session.origin, changes)
+        if "deadline_s" in changes:
+            self._deadline_s = self._keeper.deadline_s = changes["deadline_s"]
+        if "clock_every_s" in changes:
+            self._keeper.measure_every(changes["clock_every_s"])
+        if "breaker" in changes:
+            self._line.breakers.reconfigure(changes["breaker"])
+        if "hedging" in changes:
+            hedger, policy = self._line.hedger, changes["hedging"]
+            if hedger is not None and policy is not None:
+                hedger.reconfigure(policy)
+            else:
+                self._line.hedger = Hedger(policy) if policy is not None else None
 
     def metrics(self) -> RestMetrics:
         """A snapshot of everything that was counted. Not for the hot path."""

@@ -185,6 +185,12 @@ class Session:
         self.judge.pulse.excuse(seconds)
         self._topic_judge.excuse(seconds)
 
+    def reconfigure(self) -> None:
+        """Go by the strategy's policies as they are now; histories and counts go on."""
+        strategy = self._setting.connection
+        self._backoff.policy = strategy.reconnect
+        self.judge.policy = self._topic_judge.policy = strategy.liveness
+
     def end_login(self, words: str) -> None:
         """The login no longer holds, in the exchange's ``words``: connect and log in anew."""
         self._login_end = ConnectionClosed(
