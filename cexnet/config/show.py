@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cexnet.config.layers import DEFAULT, Path
 from cexnet.config.load import Loaded
 from cexnet.config.problems import fields_of, is_public
+from cexnet.config.tree import Config
 
 _MASK = "****"
 
@@ -24,8 +25,13 @@ def rows(loaded: Loaded) -> list[Row]:
     """Every value in force, in the order of the tree. ``None`` stands for the exchange's own."""
     return [
         Row(".".join(path), value if is_public(path) or value is None else _MASK, _source(loaded, path))
-        for path, value in _values(loaded.config)
+        for path, value in leaves_of(loaded.config)
     ]
+
+
+def leaves_of(config: Config) -> Iterator[tuple[Path, Any]]:
+    """Every value of the tree with its path, secrets included."""
+    return _values(config)
 
 
 def _source(loaded: Loaded, path: Path) -> str:

@@ -134,7 +134,7 @@ class StreamChange:
         standing = {key: self._changes[key] for key in Standing.__slots__ if key in self._changes}
         self._standing = replace(live.standing, **standing)
         before, after = live.standing.subscriptions, self._standing.subscriptions
-        live.subscriber.check((*after, *self._standing.sheddable))
+        live.subscriber.check(after)
         self._added = [wanted for wanted in dict.fromkeys(after) if wanted not in before]
         self._removed = [wanted for wanted in dict.fromkeys(before) if wanted not in after]
 
