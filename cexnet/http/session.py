@@ -26,6 +26,7 @@ from cexnet.http.endpoint import WireRequest
 from cexnet.http.faults import FaultKind, TransportFault
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.latency import LatencyRecorder
 
 _CONNECT_TIMEOUT_S = 5.0
 # A FIN or RST that has arrived; 0 where the system cannot tell (no poll, no POLLRDHUP).
@@ -119,7 +120,8 @@ class PoolUsage:
 class HttpSession:
     """A keep-alive pool to one host.
 
-    ``sockets_opened`` and ``requests_sent`` tell how well connections are reused;
+    ``sockets_opened`` and ``requests_sent`` tell how well connections are reused, ``connects``
+    has how long each took to be made, in ns;
     ``host`` and ``way`` name what an exchange meters: itself, and where it sees us come from.
     Opened lazily on the running loop; ``close()`` leaves no socket behind.
     """
@@ -151,6 +153,7 @@ class HttpSession:
         self._options = options if options is not None else ConnectionOptions()
         self.way = self._options.way
         self.sockets_opened = 0
+        self.connects = LatencyRecorder(1024)
         self.requests_sent = 0
         self._connections = connections
         self._max_body_bytes = max_body_bytes
@@ -271,7 +274,7 @@ class HttpSession:
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise TransportFault("closed", "the session was closed", sent=False)
-        connector = open_connector(self._options, self._connections, self._count_socket)
+        connector = open_connector(self._options, self._connections, self._count_socket, self.connects.record)
         self._client = aiohttp.ClientSession(
             connector=connector,
             proxy=self._options.http_proxy,

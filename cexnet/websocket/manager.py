@@ -336,7 +336,12 @@ class WebSocketManager:
         """The recorders, as they stand."""
         router, setting = self.router, self._setting
         return WebSocketLatency(
-            router.decoded, router.handled, router.total, setting.first_event, self._caretaker.lag
+            router.decoded,
+            router.handled,
+            router.total,
+            setting.first_event,
+            self._caretaker.lag,
+            setting.connect,
         )
 
     async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:

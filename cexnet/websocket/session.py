@@ -43,6 +43,7 @@ from cexnet.websocket.reconnect import Backoff, Loss
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.strategies import ControlRequest, MessageParser
 from cexnet.websocket.topics import TopicReport, Topics
+from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import CexnetError, ConnectionClosed, DeadlineExceeded
 
 _logger = logging.getLogger("cexnet.websocket")
@@ -294,7 +295,9 @@ class Session:
         await self._setting.connect_slot()
         self._login_end = None
         await strategy.prepare()
+        began_ns = ticks_ns()
         await self.link.open(strategy.endpoint(tuple(self.topics.desired)))
+        self._setting.connect.record(ticks_ns() - began_ns)
         self.connects += 1
         now_s = self._setting.clock()
         self.roll_due_s = self._setting.roll_due_s(now_s)

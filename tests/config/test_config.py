@@ -102,7 +102,7 @@ def test_environment_reaches_credentials_of_digits() -> None:
         (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "subscriptions[0].channel = 'ticks'"),
         (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "choose one of trades, book_ticker"),
         (_SUBSCRIBED + "[{channel = 'trades'}]", "exchange.binance.subscriptions[0] ("),
-        (_SUBSCRIBED + "[{channel = 'trades', symbl = 'A'}]", "did you mean symbol?"),
+        (_SUBSCRIBED + "[{channel = 'trades', symb = 'A'}]", "did you mean symbol?"),
         ("[exchang.binance]", "did you mean exchange?"),
         ("exchange = 5", "table of tables"),
         ("[exchange]\nbinance = 5", "exchange.binance"),
