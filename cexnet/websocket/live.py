@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from cexnet.types import Subscription
 from cexnet.websocket.delivery import Delivery, OverflowPolicy
@@ -180,3 +180,67 @@ class StreamChange:
         except CexnetError as error:
             # They are not wanted from now on all the same, and the connection goes on asking.
             _logger.warning("%s: the exchange has not confirmed an unsubscription: %s", self._name, error)
+
+
+class Changeable:
+    """The part of a manager's face that changes what it does while it runs."""
+
+    def __init__(self, name: str, live: Live) -> None:
+        self.name = name
+        self._live = live
+
+    async def reconfigure(self, *, deadline_s: float = 15.0, **changes: Unpack[StreamChanges]) -> None:
+        """Change while running; what is left out stays as it is. All of it is done, or nothing.
+
+        ``subscriptions`` are compared with those of ``initialize()``, or of this method before:
+        new ones go to the handler of ``initialize()``, missing ones end; others that
+        ``subscribe()`` has added are left alone. Depth and policy are those of the queue that
+        ``initialize()`` makes or has made; one of your own has a ``reconfigure()`` of its own.
+        Raises ConfigurationError naming what cannot change or makes no sense, and as
+        ``subscribe`` for new subscriptions.
+        """
+        change = self.prepare(**changes)
+        await change.extend(deadline_s)
+        change.apply()
+        await change.finish(deadline_s)
+
+    def prepare(self, **changes: Unpack[StreamChanges]) -> StreamChange:
+        """Check a change as ``reconfigure`` does, to carry it out in step with others."""
+        return StreamChange(self._live, self.name, changes)
+
+    @property
+    def standing(self) -> Standing:
+        """Subscriptions, those of them that may be shed, and the queue, as they are configured."""
+        return self._live.standing
+
+    @property
+    def is_told(self) -> bool:
+        """Whether ``initialize()`` was given subscriptions, and does not go by ``standing``."""
+        return self._live.is_told
+
+    def conflate(self) -> int:
+        """Keep the newest book ticker of each symbol only, in every queue that has nothing else.
+
+        Until ``restore()``; returns how many queues that relieves. What it replaces is counted as
+        conflated. Inline handlers and queues with other events are left as they are.
+        """
+        return self._live.subscriber.conflate()
+
+    async def shed(
+        self, subscriptions: Iterable[Subscription] | None = None, *, deadline_s: float = 15.0
+    ) -> list[Subscription]:
+        """Unsubscribe for a while, whoever wants them, until ``restore()``; returns which.
+
+        Without ``subscriptions`` those that are configured as sheddable are meant. Raises as
+        ``unsubscribe`` when the exchange does not confirm it; they are shed all the same.
+        """
+        wanted = self.standing.sheddable if subscriptions is None else subscriptions
+        return await self._live.subscriber.shed(wanted, deadline_s)
+
+    async def restore(self, *, deadline_s: float = 15.0) -> Restored:
+        """Undo ``conflate()`` and ``shed()``: queues by their own policy, every topic subscribed.
+
+        Raises as ``subscribe`` for topics that are not back; try again then.
+        """
+        queues = self._live.subscriber.relax()
+        return Restored(queues, tuple(await self._live.subscriber.restore(deadline_s)))

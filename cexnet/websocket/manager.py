@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
-from cexnet.types import Channel, Subscription
+from cexnet.types import Subscription
 from cexnet.websocket.backchannel import BackChannel
 from cexnet.websocket.bookkeeper import Bookkeeper
 from cexnet.websocket.books import BookRecovered, SnapshotProvider
@@ -16,7 +16,7 @@ from cexnet.websocket.caretaker import Caretaker
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
-from cexnet.websocket.live import Live, Restored, Standing, StreamChange, StreamChanges
+from cexnet.websocket.live import Changeable, Live, Standing
 from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketLatency, WebSocketMetrics
 from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
@@ -39,7 +39,7 @@ StateListener = Callable[[StateChange], object]
 TopicListener = Callable[[TopicReport], object]
 
 
-class WebSocketManager:
+class WebSocketManager(Changeable):
     """Connects, subscribes, stays connected, and delivers typed events, inline or queued.
 
     Inline: ``handler`` is a callable that takes one event, or a compiled ``EventSink``,
@@ -74,7 +74,6 @@ class WebSocketManager:
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
-        self.name = name
         self.strategies = strategies
         self.redundancy = redundancy
         self._on_state = on_state
@@ -91,7 +90,8 @@ class WebSocketManager:
         self._overflow = Overflow(self._fleet.feeding, self._on_dropped_depth)
         self._handler: Handler | Delivery | None = None
         self._subscriber = Subscriber(strategies, self._register, self._fleet, self._books, self._overflow)
-        self._live = Live(standing, self._setting, self._fleet.sessions, self._subscriber)
+        live = Live(standing, self._setting, self._fleet.sessions, self._subscriber)
+        super().__init__(name, live)
         self._backchannel = BackChannel(self._setting, self._fleet.sessions, name)
         self._moved = asyncio.Event()
 
@@ -172,63 +172,6 @@ class WebSocketManager:
         Later events of them, if any still arrive, count as unrouted.
         """
         await self._subscriber.unsubscribe(subscriptions, self.name, deadline_s)
-
-    async def reconfigure(self, *, deadline_s: float = 15.0, **changes: Unpack[StreamChanges]) -> None:
-        """Change while running; what is left out stays as it is. All of it is done, or nothing.
-
-        ``subscriptions`` are compared with those of ``initialize()``, or of this method before:
-        new ones go to the handler of ``initialize()``, missing ones end; others that
-        ``subscribe()`` has added are left alone. Depth and policy are those of the queue that
-        ``initialize()`` makes or has made; one of your own has a ``reconfigure()`` of its own.
-        Raises ConfigurationError naming what cannot change or makes no sense, and as
-        ``subscribe`` for new subscriptions.
-        """
-        change = self.prepare(**changes)
-        await change.extend(deadline_s)
-        change.apply()
-        await change.finish(deadline_s)
-
-    def prepare(self, **changes: Unpack[StreamChanges]) -> StreamChange:
-        """Check a change as ``reconfigure`` does, to carry it out in step with others."""
-        return StreamChange(self._live, self.name, changes)
-
-    @property
-    def standing(self) -> Standing:
-        """Subscriptions, those of them that may be shed, and the queue, as they are configured."""
-        return self._live.standing
-
-    @property
-    def is_told(self) -> bool:
-        """Whether ``initialize()`` was given subscriptions, and does not go by ``standing``."""
-        return self._live.is_told
-
-    def conflate(self) -> int:
-        """Keep the newest book ticker of each symbol only, in every queue that has nothing else.
-
-        Until ``restore()``; returns how many queues that relieves. What it replaces is counted as
-        conflated. Inline handlers and queues with other events are left as they are.
-        """
-        tickers = {Channel.BOOK_TICKER}
-        return self._overflow.conflate(lambda queue: self._register.channels_of(queue) == tickers)
-
-    async def shed(
-        self, subscriptions: Iterable[Subscription] | None = None, *, deadline_s: float = 15.0
-    ) -> list[Subscription]:
-        """Unsubscribe for a while, whoever wants them, until ``restore()``; returns which.
-
-        Without ``subscriptions`` those that are configured as sheddable are meant. Raises as
-        ``unsubscribe`` when the exchange does not confirm it; they are shed all the same.
-        """
-        wanted = self.standing.sheddable if subscriptions is None else subscriptions
-        return await self._subscriber.shed(wanted, deadline_s)
-
-    async def restore(self, *, deadline_s: float = 15.0) -> Restored:
-        """Undo ``conflate()`` and ``shed()``: queues by their own policy, every topic subscribed.
-
-        Raises as ``subscribe`` for topics that are not back; try again then.
-        """
-        queues = self._overflow.restore()
-        return Restored(queues, tuple(await self._subscriber.restore(deadline_s)))
 
     async def wait_live(self, deadline_s: float = 15.0) -> None:
         """Return as soon as ``live`` is true. Raises DeadlineExceeded."""

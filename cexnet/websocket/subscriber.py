@@ -93,6 +93,15 @@ class Subscriber:
                 self._overflow.settle()
             return back
 
+    def conflate(self) -> int:
+        """See ``WebSocketManager.conflate``."""
+        tickers = {Channel.BOOK_TICKER}
+        return self._overflow.conflate(lambda queue: self._register.channels_of(queue) == tickers)
+
+    def relax(self) -> int:
+        """Give every queue its own policy back; how many had another one."""
+        return self._overflow.restore()
+
     def forget(self) -> None:
         """Everything has ended: nothing is subscribed, and nothing is shed."""
         self._register.parked.clear()

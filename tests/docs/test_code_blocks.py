@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cexnet.config import load
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -71,3 +73,28 @@ def test_the_monitor_of_the_telemetry_document_judges() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"^binance handling (normal|degraded) \d+% of [1-9]", done.stdout, re.MULTILINE)
+
+
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("index, expected", [(0, "choose one of conflate"), (1, "now has 2.0 s a call")])
+def test_the_blocks_about_configuration_run(index: int, expected: str) -> None:
+    found = blocks("docs/configuration.md")
+    assert len(found) == 2
+    done = subprocess.run(
+        [sys.executable, "-c", found[index]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout
+
+
+def test_the_file_of_the_document_about_configuration_loads(tmp_path: Path) -> None:
+    blocks("docs/configuration.md")
+    (written,) = TOML.findall((ROOT / "docs/configuration.md").read_text())
+    path = tmp_path / "engine.toml"
+    path.write_text(written)
+    config = load(path, env="production", environ={}).config
+    assert config.rest.deadline_s == 2.0
+    assert config.websocket_of("binance").queue.policy == "conflate"
+    assert [each.sheddable for each in config.of("binance").subscriptions] == [False, True]

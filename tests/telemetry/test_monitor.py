@@ -108,6 +108,8 @@ async def test_what_keeps_its_targets_is_left_alone_and_shown() -> None:
     assert by_name["binance", "recovery"].total == 1
     assert all(found.total_share == 1.0 and found.violations == 0 for found in by_name.values())
     assert all(found.share == 1.0 for _, found in monitor.compliance())
+    made = [found.total for _, found in monitor.compliance() if found.target.name == "connect"]
+    assert made == [1, 1]  # the stream's connection, and that of the requests
     assert list(monitor.alerts) == list(monitor.measures) == []
     assert monitor.look_errors == 0
 
