@@ -20,6 +20,7 @@ from cexnet_core.errors import ConfigurationError
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 Remedy = Literal["probe", "roll", "conflate", "shed"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -113,7 +114,8 @@ class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Requests: how long one may take, how many connections, how large an answer.
 
     ``clock_every_s`` has the exchange's clock measured in the background, ``hedging`` turns
-    hedged reads on; see ``RestManager``.
+    hedged reads on; see ``RestManager``. ``limit_share`` is the part of the exchange's limits
+    that this process uses: less than 1 where others share the address or the account.
     """
 
     deadline_s: Positive = 10.0
@@ -122,6 +124,7 @@ class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clock_every_s: Positive | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     hedging: HedgePolicy | None = None
+    limit_share: Share = 1.0
 
 
 class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -143,7 +146,7 @@ class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rest_sign_ms: Positive = 0.2
     connect_ms: Positive = 100.0
     recovery_ms: Positive = 100.0
-    share: Annotated[float, Meta(gt=0, le=1)] = 0.99
+    share: Share = 0.99
     recovery: tuple[Remedy, ...] = ("probe", "roll")
 
 

@@ -50,8 +50,9 @@ class RestManager(AnyRequest):
     ``strategies`` is validated here (StrategyError); ``base_url`` is the exchange's
     origin without a path (ConfigurationError). ``deadline_s`` bounds each call as a
     whole: waiting for the limiter, every try and the pauses between them. ``meters`` are
-    the limits and bans that managers of one host share; by default all in this process. ``options``
-    has proxy, TLS and source address.
+    the limits and bans that managers of one host share; by default all in this process.
+    ``limit_share`` is the part of those limits that they may use together; ``None`` leaves it as
+    another manager has set it. ``options`` has proxy, TLS and source address.
 
     ``breaker`` is the circuit breakers' policy; with ``None`` only a ban opens them.
     ``on_breaker`` is told when one turns. ``retry_budget`` replaces the one that all managers
@@ -77,6 +78,7 @@ class RestManager(AnyRequest):
         retry_budget: RetryBudget | None = None,
         hedging: HedgePolicy | None = None,
         clock_every_s: float | None = None,
+        limit_share: float | None = None,
         meters: MeterRegistry = METERS,
         options: ConnectionOptions | None = None,
     ) -> None:
@@ -92,7 +94,10 @@ class RestManager(AnyRequest):
         self._session = HttpSession(
             base_url, connections=connections, max_body_bytes=max_body_bytes, options=options
         )
-        self._variants.share(meters.of(self._session.host, self._session.way))
+        self._meters = meters.of(self._session.host, self._session.way)
+        if limit_share is not None:
+            self._meters.take_share(limit_share)
+        self._variants.share(self._meters)
         known_as = name or self._session.origin
         self._keeper = ClockKeeper(
             self.clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
@@ -183,6 +188,8 @@ class RestManager(AnyRequest):
             self._keeper.measure_every(changes["clock_every_s"])
         if "breaker" in changes:
             self._line.breakers.reconfigure(changes["breaker"])
+        if "limit_share" in changes:
+            self._meters.take_share(changes["limit_share"])
         if "hedging" in changes:
             hedger, policy = self._line.hedger, changes["hedging"]
             if hedger is not None and policy is not None:

@@ -193,6 +193,25 @@ async def test_breakers_and_hedging_change() -> None:
             assert [breaker.state for breaker in rest.metrics().breakers] == ["open"]
 
 
+async def test_our_share_of_the_limits_changes() -> None:
+    async with Peer(reply({})) as peer:
+
+        def config(share: float) -> Config:
+            own = {"rest_url": peer.url}
+            return config_from_dict({"rest": {"limit_share": share}, "exchange": {"binance": own}})
+
+        async with TransportFactory(config(0.5)) as factory:
+            rest = factory.rest("binance")
+            await rest.ping()
+
+            def left() -> dict[str, int]:
+                return {budget.scope.name: budget.remaining for budget in rest.limits().budgets}
+
+            assert left() == {"ip_weight": 2999, "ip_requests": 30_499}
+            assert await factory.reconfigure(config(1.0)) == ("rest.limit_share",)
+            assert left() == {"ip_weight": 5999, "ip_requests": 60_999}
+
+
 async def test_the_clocks_measurements_begin_and_end() -> None:
     async with Simulator("gateio", ["BTC_USDT"]) as sim:
         config = config_from_dict({"exchange": {"gateio": {"rest_url": sim.rest_url}}})
@@ -214,6 +233,7 @@ async def test_the_clocks_measurements_begin_and_end() -> None:
         {"clock_every_s": -1},
         {"breaker": 5},
         {"hedging": "yes"},
+        {"limit_share": 1.5},
         {"connections": 5},
         {"deadline_s": 5, "connections": 5},
     ],
