@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from cexnet.config.logs import apply_level
+from cexnet.config.logs import apply_level, check_level
 from cexnet.config.show import leaves_of
 from cexnet.config.tree import Config
-from cexnet.http.live import RestChanges
+from cexnet.http.live import RestChanges, check
 from cexnet.http.manager import RestManager
 from cexnet.types import ACCOUNT_CHANNELS, Subscription
 from cexnet.websocket.live import Standing, StreamChange, StreamChanges
@@ -76,11 +76,12 @@ class _Requests:
         for name in _FIXED_REST:
             yield _key(config, self.exchange, "rest", name), getattr(settings, name)
 
-    def apply(self, config: Config) -> None:
-        """Go by ``config`` from the next call on."""
+    def change(self, config: Config) -> RestChanges:
+        """The change to ``config``, checked."""
         settings = config.rest_of(self.exchange)
         changes: RestChanges = {name: getattr(settings, name) for name in RestChanges.__annotations__}  # type: ignore[assignment]
-        self.manager.reconfigure(**changes)
+        check(self.exchange, changes)
+        return changes
 
 
 class LiveConfig:
@@ -112,13 +113,15 @@ class LiveConfig:
             if not changed:
                 return ()
             self._refuse_fixed(config)
+            check_level(config.log)
             changes = [stream.change(config) for stream in self._streams]
+            rest_changes = [(requests.manager, requests.change(config)) for requests in self._requests]
             await _extend(changes, deadline_s)
             # Nothing below fails or waits until everything is in force.
             for change in changes:
                 change.apply()
-            for requests in self._requests:
-                requests.apply(config)
+            for manager, rest_change in rest_changes:
+                manager.reconfigure(**rest_change)
             apply_level(config.log)
             self.config = config
             await asyncio.gather(*(change.finish(deadline_s) for change in changes))

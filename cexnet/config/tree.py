@@ -73,7 +73,9 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return context
 
 
-class SubscriptionConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SubscriptionConfig(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True
+):
     """One stream to subscribe: a ``cexnet.types.Subscription`` as it is written in a file.
 
     ``sheddable``: under load it may be given up for a while (``recovery`` in ``[targets]``).

@@ -231,9 +231,8 @@ class Monitor:
         degraded = found.condition is Condition.DEGRADED
         causes = self._causes.of(found) if degraded else ()
         each.helped = None
-        each.remedies = remedies.suitable(
-            self._targets.recovery if degraded else (), is_load=each.stage.is_load, is_ours=bool(causes)
-        )
+        wanted = self._targets.recovery if degraded else ()
+        each.remedies = remedies.suitable(wanted, each.stage.helped_by, is_ours=bool(causes))
         alert = Alert(now_ns(), each.manager.name, found, causes)
         self.alerts.append(alert)
         self._news.tell(alert)

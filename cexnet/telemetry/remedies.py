@@ -5,9 +5,8 @@
 * ``conflate``: keep the newest book ticker of each symbol only, in queues of nothing else;
 * ``shed``: unsubscribe what the configuration calls sheddable.
 
-The first two are of no use when the fault is ours, the last two only against load: where
-records are late because we have too much to do. What they did is undone, by ``restore``, when the
-target is kept again.
+The first two are of no use when the fault is ours. What the last two did is undone, by ``restore``,
+when the target is kept again.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ AGAINST_THE_NETWORK: tuple[Remedy, ...] = ("probe", "roll")
 AGAINST_LOAD: tuple[Remedy, ...] = ("conflate", "shed")
 
 
-def suitable(remedies: Sequence[Remedy], *, is_load: bool, is_ours: bool) -> Iterator[Remedy]:
-    """Those of ``remedies`` that may help, in their order."""
-    for remedy in remedies:
-        if (remedy in AGAINST_LOAD and is_load) or (remedy in AGAINST_THE_NETWORK and not is_ours):
+def suitable(wanted: Sequence[Remedy], helpful: Sequence[Remedy], *, is_ours: bool) -> Iterator[Remedy]:
+    """Those ``wanted`` that are ``helpful``, in their order; without those that a fault of ours rules out."""
+    for remedy in wanted:
+        if remedy in helpful and not (is_ours and remedy in AGAINST_THE_NETWORK):
             yield remedy
 
 
@@ -41,6 +40,8 @@ async def apply(remedy: Remedy, stream: WebSocketManager) -> str:
             )
             return ", ".join(answers) or "no connection"
         case "roll":
+            if stream.is_held:  # what it has sent before must be read before it goes
+                raise ConfigurationError("a full queue holds connections back: they cannot be replaced now")
             await stream.roll()
             return "connections replaced"
         case "conflate":

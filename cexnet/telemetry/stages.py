@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cexnet.config.tree import TargetsConfig
+from cexnet.config.tree import Remedy, TargetsConfig
 from cexnet.http.manager import RestManager
 from cexnet.telemetry.compliance import Target
+from cexnet.telemetry.remedies import AGAINST_LOAD, AGAINST_THE_NETWORK
 from cexnet.websocket.manager import WebSocketManager
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
@@ -23,13 +24,13 @@ _EACH = 1
 class Stage:
     """One stage. ``recorder()`` is that in use, ``None`` when there is none now.
 
-    ``least`` records say something; ``is_load``: it is slow when there is too much to do.
+    ``least`` records say something; ``helped_by`` are the remedies that may be of use.
     """
 
     target: Target
     recorder: Callable[[], LatencyRecorder | None]
     least: int = _MANY
-    is_load: bool = False
+    helped_by: tuple[Remedy, ...] = ()
 
 
 def stages_of(manager: Manager, targets: TargetsConfig) -> Iterator[Stage]:
@@ -40,12 +41,15 @@ def stages_of(manager: Manager, targets: TargetsConfig) -> Iterator[Stage]:
 
     if isinstance(manager, WebSocketManager):
         handling = target("handling", targets.websocket_handling_ms)
-        yield Stage(handling, lambda: manager.latency.total, is_load=True)
+        every = (*AGAINST_THE_NETWORK, *AGAINST_LOAD)
+        yield Stage(handling, lambda: manager.latency.total, helped_by=every)
         if targets.queue_wait_ms is not None:
             wait = target("queue wait", targets.queue_wait_ms)
-            yield Stage(wait, lambda: _waited(manager), is_load=True)
-        yield Stage(target("connect", targets.connect_ms), lambda: manager.latency.connect, _EACH)
-        yield Stage(target("recovery", targets.recovery_ms), lambda: manager.latency.first_event, _EACH)
+            yield Stage(wait, lambda: _waited(manager), helped_by=AGAINST_LOAD)
+        connect = target("connect", targets.connect_ms)
+        yield Stage(connect, lambda: manager.latency.connect, _EACH, AGAINST_THE_NETWORK)
+        recovery = target("recovery", targets.recovery_ms)
+        yield Stage(recovery, lambda: manager.latency.first_event, _EACH, AGAINST_THE_NETWORK)
     else:
         yield Stage(target("total", targets.rest_total_ms), lambda: manager.latency.total)
         yield Stage(target("sign", targets.rest_sign_ms), lambda: manager.latency.sign)

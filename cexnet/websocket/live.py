@@ -218,6 +218,11 @@ class Changeable:
         """Whether ``initialize()`` was given subscriptions, and does not go by ``standing``."""
         return self._live.is_told
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a full queue keeps connections from being read, or from coming back."""
+        return self._live.subscriber.is_held
+
     def conflate(self) -> int:
         """Keep the newest book ticker of each symbol only, in every queue that has nothing else.
 

@@ -51,6 +51,11 @@ class Overflow:
             self._deliveries.append(handler)
         return handler.queue
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a full queue holds connections back now."""
+        return bool(self._held)
+
     def settle(self) -> None:
         """Hold, end and release connections as the queues are now."""
         held: set[Session] = set()

@@ -93,6 +93,11 @@ class Subscriber:
                 self._overflow.settle()
             return back
 
+    @property
+    def is_held(self) -> bool:
+        """See ``WebSocketManager.is_held``."""
+        return self._overflow.is_holding
+
     def conflate(self) -> int:
         """See ``WebSocketManager.conflate``."""
         tickers = {Channel.BOOK_TICKER}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cexnet import Channel, Config, Subscription, TransportFactory
-from cexnet.config import config_from_dict
+from cexnet.config import LogConfig, QueueConfig, RestConfig, WebSocketConfig, config_from_dict
 from cexnet.http import BreakerPolicy
 from cexnet.http.hedge import HedgePolicy
 from cexnet.simulator import Simulator
@@ -155,6 +155,25 @@ async def test_secrets_are_not_in_a_refusal() -> None:
             await factory.reconfigure(config("an0ther"))
     assert "exchange.binance.credentials" in str(caught.value)
     assert not any(word in str(caught.value) for word in ("k3y", "s3cret", "0ther", "an0ther"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Config(rest=RestConfig(deadline_s=-1)),
+        Config(websocket=WebSocketConfig(queue=QueueConfig(depth=0))),
+        Config(websocket=WebSocketConfig(connect_deadline_s=0)),
+        Config(log=LogConfig(level="loud")),  # type: ignore[arg-type]
+    ],
+)
+async def test_values_of_python_are_checked_before_anything_changes(wrong: Config) -> None:
+    async with TransportFactory() as factory:
+        before = factory.config
+        factory.websocket("gateio")
+        factory.rest("gateio")
+        with pytest.raises(ConfigurationError):
+            await factory.reconfigure(wrong)
+        assert factory.config is before
 
 
 async def test_an_unknown_exchange_is_refused() -> None:

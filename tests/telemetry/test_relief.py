@@ -13,7 +13,7 @@ from cexnet import Channel, Config, Subscription, TransportFactory
 from cexnet.config import config_from_dict
 from cexnet.simulator import Simulator
 from cexnet.simulator.faults import Fault
-from cexnet.telemetry import Alert, Condition, Measure, Monitor
+from cexnet.telemetry import Alert, Condition, Measure, Monitor, remedies
 from cexnet.websocket import Delivery, WebSocketManager
 from cexnet_core.errors import ConfigurationError, SubscriptionError
 from tests.websocket.live import Log, quick_manager, seen
@@ -111,6 +111,19 @@ async def test_queues_of_book_tickers_conflate_and_no_others(exchange: Simulator
         queue = tickers.queue
         assert queue.dropped == 0
         assert queue.received == queue.taken + queue.conflated + len(queue)
+
+
+async def test_connections_that_a_full_queue_holds_are_not_rolled(exchange: Simulator) -> None:
+    tickers = Delivery(50, "pause")
+    async with exchange, quick_manager("gateio", exchange, Log()) as manager:
+        await manager.initialize([BTC], tickers)
+        await seen(lambda: manager.is_held)
+        with pytest.raises(ConfigurationError, match="a full queue holds"):
+            await remedies.apply("roll", manager)
+        manager.conflate()
+        assert not manager.is_held
+        assert await remedies.apply("roll", manager) == "connections replaced"
+        assert manager.metrics().rolls == 1
 
 
 class Scene:
