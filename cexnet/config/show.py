@@ -37,7 +37,7 @@ def rows(loaded: Loaded) -> list[Row]:
 
 def _shown(value: Any) -> Any:
     """Lists as they are written in a file; other values as they are."""
-    return msgspec.to_builtins(value) if isinstance(value, tuple) else value
+    return list(msgspec.to_builtins(value)) if isinstance(value, tuple) else value
 
 
 def leaves_of(config: Config) -> Iterator[tuple[Path, Any]]:
