@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from cexnet.config import Config
+from cexnet.config.reconfigure import LiveConfig, Scope, standing_of
 from cexnet.exchanges import get_exchange, private_strategies
 from cexnet.http.breakers import BreakerListener
 from cexnet.http.connector import ConnectionOptions
@@ -18,8 +19,6 @@ from cexnet.websocket.manager import StateListener, TopicListener, WebSocketMana
 from cexnet.websocket.strategies import Network, WebSocketStrategySet
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.tap import FrameTap
-
-Scope = Literal["public", "private"]
 
 
 class TransportFactory:
@@ -37,11 +36,29 @@ class TransportFactory:
     """
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = config if config is not None else Config()
-        for name in self.config.exchange:
+        config = config if config is not None else Config()
+        for name in config.exchange:
             get_exchange(name)
+        self._live = LiveConfig(config)
         self._made: list[WebSocketManager | RestManager] = []
         self._clocks = ClockRegistry()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._live.config
+
+    async def reconfigure(self, config: Config, *, deadline_s: float = 15.0) -> tuple[str, ...]:
+        """Put another configuration in force, for managers that live too; which keys have changed.
+
+        All of it or nothing: everything is checked first, then new subscriptions are made
+        (``deadline_s`` for those of each manager), then the rest is changed. Managers whose
+        ``initialize()`` was given subscriptions keep them. Raises ConfigurationError naming the
+        keys that cannot change while managers live, and as ``WebSocketManager.subscribe``.
+        """
+        for name in config.exchange:
+            get_exchange(name)
+        return await self._live.change(config, deadline_s)
 
     def websocket(
         self,
@@ -90,8 +107,10 @@ class TransportFactory:
             snapshots=self._snapshots(exchange) if whole_books else None,
             redundancy=settings.redundancy if redundancy is None else redundancy,
             tap=tap,
+            standing=standing_of(self.config, exchange, scope),
         )
         self._made.append(manager)
+        self._live.hold(manager, exchange, scope)
         return manager
 
     def rest(
@@ -123,6 +142,7 @@ class TransportFactory:
             **{name: getattr(settings, name) for name in settings.__struct_fields__},
         )
         self._made.append(manager)
+        self._live.hold(manager, exchange)
         return manager
 
     def _private_strategies(self, exchange: str) -> WebSocketStrategySet:
@@ -167,6 +187,7 @@ class TransportFactory:
         the others as notes. After a cancellation, call it again.
         """
         made = tuple(self._made)
+        self._live.release()
         troubles: list[BaseException] = []
         # Streams first: they may have to give a listen key back.
         for kind in (WebSocketManager, RestManager):

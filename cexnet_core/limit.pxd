@@ -15,6 +15,7 @@ cdef class Limit:
     cdef int64_t _now_ns            # newest time seen: the past is never entered again
     cdef int64_t _blocked_until_ns
     cdef readonly int64_t held      # weight of requests under way: neither free nor yet counted
+    cdef readonly int64_t reserved  # weight that is left to others
     cdef int64_t _settled_ns        # grants up to here are in a number the exchange told us
 
     cdef int64_t try_acquire_c(self, int64_t weight, int64_t now_ns) noexcept nogil
@@ -28,6 +29,7 @@ cdef class Limit:
     cdef void _settle_c(self, int64_t weight, int64_t now_ns) noexcept nogil
     cdef void _grant_c(self, int64_t weight) noexcept nogil
     # What a shape defines; `_now_ns` is already the present in all but the first.
+    cdef void _reserve(self, int64_t weight) noexcept nogil
     cdef void _advance(self, int64_t now_ns) noexcept nogil
     cdef int64_t _room_in_ns(self, int64_t weight) noexcept nogil
     cdef void _take(self, int64_t weight) noexcept nogil

@@ -20,7 +20,8 @@ cdef class Limit:
 
     ``clock`` is a callable that returns nanoseconds, or ``None`` for the monotonic clock
     read in C. ``last_grant_ns`` is that clock's time of the last grant, ``held`` the weight
-    of requests under way that a ``LimitGroup`` holds room for.
+    of requests under way that a ``LimitGroup`` holds room for, ``reserved`` what it leaves to
+    others that the exchange counts together with us.
     """
 
     def __cinit__(self):
@@ -67,9 +68,11 @@ cdef class Limit:
         """The wait until ``weight`` fits beside what is held; UNSETTLED when time alone won't do."""
         if weight < 0 or weight > self.limit:
             return NEVER
-        if weight > 0 and weight + self.held > self.limit:
+        # A request that weighs more than our part of the limit may go when all of it is free.
+        cdef int64_t needed = weight + self.held + min(self.reserved, self.limit - weight)
+        if weight > 0 and needed > self.limit:
             return UNSETTLED
-        return self._wait_c(weight + self.held if weight > 0 else 0, now_ns)
+        return self._wait_c(needed if weight > 0 else 0, now_ns)
 
     cdef void _hold_c(self, int64_t weight) noexcept nogil:  # hot
         self.held = max(self.held + weight, 0)
@@ -91,6 +94,9 @@ cdef class Limit:
         self._advance(now_ns)
         if weight > 0 and granted_ns > self._settled_ns:
             self._put_back(weight, granted_ns)
+
+    cdef void _reserve(self, int64_t weight) noexcept nogil:
+        self.reserved = weight
 
     cdef void _advance(self, int64_t now_ns) noexcept nogil:
         if now_ns > self._now_ns:
@@ -160,11 +166,24 @@ cdef class Limit:
         self._advance(self._clock_ns())
         self._blocked_until_ns = max(self._blocked_until_ns, self._now_ns + ns)
 
+    def reserve(self, long long weight):
+        """Leave ``weight`` of the limit to others, from the next hold of a ``LimitGroup`` on.
+
+        What was granted before still counts. Raises ``ConfigurationError`` unless ``weight``
+        is at least 0 and below the limit.
+        """
+        if not 0 <= weight < self.limit:
+            raise ConfigurationError(
+                f"{type(self).__name__}: {weight} cannot be reserved, it must be 0 to {self.limit - 1}"
+            )
+        self._advance(self._clock_ns())
+        self._reserve(weight)
+
     @property
     def remaining(self):
         """The largest weight that the count leaves room for now (a block does not show)."""
         self._advance(self._clock_ns())
-        return max(self._left() - self.held, 0)
+        return max(self._left() - self.held - self.reserved, 0)
 
     @property
     def blocked_ns(self):

@@ -27,7 +27,9 @@ cdef class EventQueue(EventSink):
     cdef int _policy
     cdef PyObject** _events                 # ring, owned references
     cdef int64_t* _put_ns
-    cdef int64_t _slots                     # capacity and, for pause, the reserve
+    cdef int64_t _slots                     # places in the ring, at least _bound
+    cdef int64_t _bound                     # capacity and, for pause, the reserve
+    cdef int64_t _reserve
     cdef int64_t _head                      # slot of the oldest
     cdef int64_t _size
     cdef dict _drops                        # (kind name, symbol) -> dropped events
@@ -42,3 +44,6 @@ cdef class EventQueue(EventSink):
     cdef int _count_drop(self, Event event) except -1
     cdef int _notify(self, object callback, object argument=*) except -1
     cdef int _make_room(self) except -1
+    cdef int _lay_out(self, int64_t capacity, str policy) except -1
+    cdef int _know_waiting(self) except -1
+    cdef int _conflate_waiting(self) except -1

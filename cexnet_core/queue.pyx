@@ -17,6 +17,10 @@ Every event ends in exactly one count: ``taken``, ``dropped``, ``conflated`` or 
 waiting. ``drops`` tells dropped and conflated ones by topic. A dropped depth event leaves
 its book with a hole: ``on_gap(symbol)`` says so.
 
+``switch`` changes capacity and policy while events wait, and drops none of them: what is
+too much for the new capacity goes as the consumer takes it. ``conflate`` conflates what
+waits already.
+
 Everything runs on the event loop's thread; the consumer side in Python is
 ``cexnet.websocket.delivery``.
 """
@@ -69,21 +73,10 @@ cdef class EventQueue:
                  int64_t reserve=262_144):
         if self._events != NULL:
             raise TypeError("an EventQueue is initialized once")
-        if capacity < 1 or reserve < 0:
-            raise ConfigurationError(
-                f"EventQueue: capacity is {capacity} and reserve {reserve}; "
-                "at least 1 and 0 are needed"
-            )
-        if policy not in POLICIES:
-            raise ConfigurationError(f"EventQueue: policy is {policy!r}, not one of {POLICIES}")
-        self.capacity = capacity
-        self.policy = policy
-        self._policy = POLICIES.index(policy)
-        self._slots = capacity + (reserve if self._policy == PAUSE else 0)
-        self._events = <PyObject**>PyMem_Calloc(self._slots, sizeof(PyObject*))
-        self._put_ns = <int64_t*>PyMem_Calloc(self._slots, sizeof(int64_t))
-        if self._events == NULL or self._put_ns == NULL:
-            raise MemoryError(f"EventQueue: no memory for {self._slots} events")
+        if reserve < 0:
+            raise ConfigurationError(f"EventQueue: reserve is {reserve}; at least 0 is needed")
+        self._reserve = reserve
+        self._lay_out(capacity, policy)
         self.waited = LatencyRecorder()
         self._drops = {}
         self._names = []
@@ -102,7 +95,7 @@ cdef class EventQueue:
         self.received += 1
         if self._policy == CONFLATE and event.kind == BOOK_TICKER and self._replace(event, now_ns):
             return 0
-        if self._size == self._slots:
+        if self._size >= self._bound:
             if self._policy <= DROP_OLDEST:
                 oldest = self._remove_oldest()
                 self._append(event, now_ns)
@@ -172,7 +165,7 @@ cdef class EventQueue:
         cdef Event event = <Event>self._events[self._head]
         Py_DECREF(event)  # the ring's reference; `event` holds its own
         if self._policy == CONFLATE and event.kind == BOOK_TICKER and event.symbol_id >= 0:
-            self._tickers[event.symbol_id].slot = 0
+            self._tickers[event.symbol_id].slot = 0  # at most one of a symbol waits
         self._head += 1
         if self._head == self._slots:
             self._head = 0
@@ -217,6 +210,95 @@ cdef class EventQueue:
             self.is_full = False
             self._notify(self.on_room)
         return 0
+
+    cdef int _lay_out(self, int64_t capacity, str policy) except -1:
+        """A ring for ``capacity`` and what waits already. Raises before anything has changed."""
+        cdef int number
+        cdef int64_t bound, slots
+        cdef PyObject** events
+        cdef int64_t* put_ns
+        if capacity < 1:
+            raise ConfigurationError(f"EventQueue: capacity is {capacity}; at least 1 is needed")
+        if policy not in POLICIES:
+            raise ConfigurationError(f"EventQueue: policy is {policy!r}, not one of {POLICIES}")
+        number = POLICIES.index(policy)
+        bound = capacity + (self._reserve if number == PAUSE else 0)
+        slots = max(bound, self._size)
+        events = <PyObject**>PyMem_Calloc(slots, sizeof(PyObject*))
+        put_ns = <int64_t*>PyMem_Calloc(slots, sizeof(int64_t))
+        try:
+            if events == NULL or put_ns == NULL:
+                raise MemoryError(f"EventQueue: no memory for {slots} events")
+            if number == CONFLATE:
+                self._know_waiting()
+        except BaseException:
+            PyMem_Free(events)
+            PyMem_Free(put_ns)
+            raise
+        for place in range(self._size):
+            events[place] = self._events[(self._head + place) % self._slots]
+            put_ns[place] = self._put_ns[(self._head + place) % self._slots]
+        PyMem_Free(self._events)
+        PyMem_Free(self._put_ns)
+        self._events, self._put_ns = events, put_ns
+        self._head, self._slots, self._bound = 0, slots, bound
+        self.capacity, self.policy, self._policy = capacity, policy, number
+        return 0
+
+    cdef int _know_waiting(self) except -1:
+        """Make room in the table for every symbol that has a ticker waiting."""
+        cdef int64_t place
+        cdef Event event
+        for place in range(self._size):
+            event = <Event>self._events[(self._head + place) % self._slots]
+            if event.kind == BOOK_TICKER and event.symbol_id >= 0:
+                self._know(event.symbol_id)
+        return 0
+
+    cdef int _conflate_waiting(self) except -1:
+        """Leave the newest ticker of each symbol, in the place of the oldest. The head is at 0."""
+        cdef int64_t place, kept = 0
+        cdef int64_t size = self._size
+        cdef Event event
+        cdef Ticker* ticker
+        for place in range(self._symbols):
+            self._tickers[place].slot = 0
+        for place in range(size):
+            event = <Event>self._events[place]
+            if event.kind == BOOK_TICKER and event.symbol_id >= 0:
+                ticker = &self._tickers[event.symbol_id]
+                if ticker.slot:
+                    Py_DECREF(<Event>self._events[ticker.slot - 1])
+                    self._events[ticker.slot - 1] = self._events[place]
+                    self._put_ns[ticker.slot - 1] = self._put_ns[place]
+                    ticker.conflated += 1
+                    self.conflated += 1
+                    self._size -= 1
+                    continue
+                ticker.slot = kept + 1
+                self._names[event.symbol_id] = event.symbol
+            self._events[kept] = self._events[place]
+            self._put_ns[kept] = self._put_ns[place]
+            kept += 1
+        return 0
+
+    def switch(self, int64_t capacity, str policy not None) -> None:
+        """Take another capacity and policy from the next event on; nothing that waits is dropped.
+
+        ``on_full`` or ``on_room`` is called when the queue counts as full by one of the two
+        policies only. Takes some ns an event that waits. Raises ConfigurationError as the
+        constructor, or MemoryError; the queue is as before then.
+        """
+        cdef bint is_full
+        cdef bint still_full = self.is_full and policy == self.policy
+        self._lay_out(capacity, policy)
+        if self._policy == CONFLATE:
+            self._conflate_waiting()
+        is_full = (self._policy == PAUSE and self._size >= capacity) or (
+            still_full and self._size > capacity // 2)
+        if self.is_full != is_full:
+            self.is_full = is_full
+            self._notify(self.on_full if is_full else self.on_room)
 
     def pop(self) -> Event | None:
         """The oldest event, None when there is none."""

@@ -61,6 +61,11 @@ cdef class TokenBucket(Limit):
                 self._level = self.limit
             self._now_ns = now_ns
 
+    cdef void _reserve(self, int64_t weight) noexcept nogil:
+        self.reserved = weight
+        # The others' part refills too.
+        self._per_ns = self.refill_per_s / 1e9 * (<double>(self.limit - weight) / self.limit)
+
     cdef int64_t _room_in_ns(self, int64_t weight) noexcept nogil:  # hot
         cdef double missing = weight - self._level
         if missing <= self._slack:

@@ -11,7 +11,8 @@
     api_secret = { file = "/run/secrets/binance" }   # or { keyring = "...", user = "..." }
 
 ``tree`` has the structs, ``load`` the way from files to them, ``layers`` who wins,
-``problems`` the words for what is wrong, ``show`` what is in force and why.
+``problems`` the words for what is wrong, ``show`` what is in force and why. ``reconfigure``
+changes it while managers live, ``watch`` when the file changes.
 """
 
 from cexnet.config.load import Loaded, config_from_dict, load, load_config
@@ -23,12 +24,15 @@ from cexnet.config.tree import (
     NetworkConfig,
     QueueConfig,
     RestConfig,
+    SubscriptionConfig,
     TargetsConfig,
     WebSocketConfig,
 )
+from cexnet.config.watch import ConfigWatch
 
 __all__ = [
     "Config",
+    "ConfigWatch",
     "ExchangeConfig",
     "Loaded",
     "LogConfig",
@@ -36,6 +40,7 @@ __all__ = [
     "QueueConfig",
     "RestConfig",
     "Row",
+    "SubscriptionConfig",
     "TargetsConfig",
     "WebSocketConfig",
     "config_from_dict",

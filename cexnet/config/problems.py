@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import enum
+import itertools
 import re
 import types
 import typing
@@ -16,6 +18,7 @@ from cexnet.config.layers import Merged, Path
 from cexnet_core.errors import ConfigurationError
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<where>[^`]*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\[\d+\]|[^.\[\]]+")  # of a place such as ``exchange.binance.subscriptions[0].channel``
 # Nothing of these tables is repeated in a message: a secret may stand under a wrong key.
 _CONFIDENTIAL = frozenset({"credentials", "proxy"})
 
@@ -24,20 +27,24 @@ def explain(error: msgspec.ValidationError, tree: Any, kind: type, above: Path, 
     """What msgspec found, with the whole key, the value and its source."""
     match = _PLACE.match(str(error))
     what, where = (match["what"], match["where"] or "") if match else (str(error), "")
-    path = (*above, *(key for key in where.split(".") if key))
+    below = tuple(_STEP.findall(where))
     value: Any = tree
     wanted: Any = kind
-    for key in path[len(above) :]:
-        value = value.get(key) if isinstance(value, Mapping) else None
-        wanted = fields_of(wanted).get(key)
-    if typing.get_origin(wanted) is typing.Literal:
-        what = f"choose one of {', '.join(map(str, typing.get_args(wanted)))}"
+    for key in below:
+        value, wanted = _below(value, key), _type_below(wanted, key)
+    path = (*above, *below)
+    if allowed := _choices(wanted):
+        what = f"choose one of {', '.join(allowed)}"
     found = "" if value is None or isinstance(value, Mapping) or not is_public(path) else f" = {value!r}"
-    return f"configuration: {_key(path)}{found} ({merged.source(path)}): {what[:1].lower()}{what[1:]}"
+    return f"configuration: {_key(path)}{found} ({_source(path, merged)}): {what[:1].lower()}{what[1:]}"
 
 
 def refuse_unknown_keys(tree: Any, kind: type, above: Path, merged: Merged) -> None:
     """Raise ConfigurationError for a key that ``kind`` has not, naming those it has."""
+    if isinstance(tree, list):
+        for number, item in enumerate(tree):
+            refuse_unknown_keys(item, _type_below(kind, f"[{number}]"), (*above, f"[{number}]"), merged)
+        return
     fields = fields_of(kind)
     if not fields or not isinstance(tree, Mapping):
         return
@@ -47,7 +54,7 @@ def refuse_unknown_keys(tree: Any, kind: type, above: Path, merged: Merged) -> N
             close = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise ConfigurationError(
-                f"configuration: {_key(path)} ({merged.source(path)}) is not known: "
+                f"configuration: {_key(path)} ({_source(path, merged)}) is not known: "
                 f"{hint}{_key(above)} has {', '.join(fields)}"
             )
         refuse_unknown_keys(value, fields[key], path, merged)
@@ -68,4 +75,33 @@ def is_public(path: Path) -> bool:
 
 
 def _key(path: Path) -> str:
-    return ".".join(path) or "the whole tree"
+    return ".".join(path).replace(".[", "[") or "the whole tree"
+
+
+def _source(path: Path, merged: Merged) -> str:
+    """Who set ``path``; a list comes as a whole."""
+    return merged.source(tuple(itertools.takewhile(lambda key: not key.startswith("["), path)))
+
+
+def _below(value: Any, key: str) -> Any:
+    if key.startswith("["):
+        number = int(key[1:-1])
+        return value[number] if isinstance(value, list) and number < len(value) else None
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
+def _type_below(kind: Any, key: str) -> Any:
+    if not key.startswith("["):
+        return fields_of(kind).get(key)
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+
+
+def _choices(kind: Any) -> list[str]:
+    """What a value of ``kind`` is chosen from; empty where it is not."""
+    if typing.get_origin(kind) is typing.Literal:
+        return [str(choice) for choice in typing.get_args(kind)]
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [str(member.value) for member in kind]
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return next(filter(None, map(_choices, typing.get_args(kind))), [])
+    return []

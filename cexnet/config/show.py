@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from cexnet.config.layers import DEFAULT, Path
 from cexnet.config.load import Loaded
 from cexnet.config.problems import fields_of, is_public
+from cexnet.config.tree import Config
 
 _MASK = "****"
 
@@ -23,9 +26,23 @@ class Row(NamedTuple):
 def rows(loaded: Loaded) -> list[Row]:
     """Every value in force, in the order of the tree. ``None`` stands for the exchange's own."""
     return [
-        Row(".".join(path), value if is_public(path) or value is None else _MASK, _source(loaded, path))
-        for path, value in _values(loaded.config)
+        Row(
+            ".".join(path),
+            _shown(value) if is_public(path) or value is None else _MASK,
+            _source(loaded, path),
+        )
+        for path, value in leaves_of(loaded.config)
     ]
+
+
+def _shown(value: Any) -> Any:
+    """Lists as they are written in a file; other values as they are."""
+    return list(msgspec.to_builtins(value)) if isinstance(value, tuple) else value
+
+
+def leaves_of(config: Config) -> Iterator[tuple[Path, Any]]:
+    """Every value of the tree with its path, secrets included."""
+    return _values(config)
 
 
 def _source(loaded: Loaded, path: Path) -> str:

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 from cexnet.credentials import Credentials
 from cexnet.http.breaker import BreakerPolicy
 from cexnet.http.hedge import HedgePolicy
+from cexnet.types import Channel, Subscription
 from cexnet.websocket.delivery import OverflowPolicy
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import ReconnectPolicy
@@ -19,6 +20,9 @@ from cexnet_core.errors import ConfigurationError
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Remedy = Literal["probe", "roll", "conflate", "shed"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class QueueConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,8 +73,35 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return context
 
 
+class SubscriptionConfig(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True
+):
+    """One stream to subscribe: a ``cexnet.types.Subscription`` as it is written in a file.
+
+    ``sheddable``: under load it may be given up for a while (``recovery`` in ``[targets]``).
+    """
+
+    channel: Channel
+    symbol: str = ""
+    interval: str = "1m"
+    sheddable: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            self.subscription()
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from None  # the tree's reader adds the key to it
+
+    def subscription(self) -> Subscription:
+        """The subscription that this stands for."""
+        return Subscription(self.channel, self.symbol, self.interval)
+
+
 class WebSocketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Streams: how many connections, and when one is replaced. Times in seconds."""
+    """Streams: how many connections, and when one is replaced. Times in seconds.
+
+    ``queue`` is the one that ``initialize()`` makes when it is given no handler.
+    """
 
     redundancy: Count = 1
     whole_books: bool = False
@@ -78,13 +109,15 @@ class WebSocketConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     max_message_bytes: Count = 16 * 1024 * 1024
     reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
     liveness: LivenessPolicy = field(default_factory=LivenessPolicy)
+    queue: QueueConfig = field(default_factory=QueueConfig)
 
 
 class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Requests: how long one may take, how many connections, how large an answer.
 
     ``clock_every_s`` has the exchange's clock measured in the background, ``hedging`` turns
-    hedged reads on; see ``RestManager``.
+    hedged reads on; see ``RestManager``. ``limit_share`` is the part of the exchange's limits
+    that this process uses: less than 1 where others share the address or the account.
     """
 
     deadline_s: Positive = 10.0
@@ -93,27 +126,36 @@ class RestConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     clock_every_s: Positive | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     hedging: HedgePolicy | None = None
+    limit_share: Share = 1.0
 
 
 class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is promised, in milliseconds, and which share of the records must keep to it.
 
-    ``websocket_handling_ms`` is from the socket to the handler's return, ``rest_total_ms`` a
-    call as a whole, ``rest_sign_ms`` its signature, ``recovery_ms`` from the start or a loss
-    of a connection to the first data after it.
+    ``websocket_handling_ms`` is from the socket to the handler's return, ``queue_wait_ms`` how
+    long an event waits in a queue (left out: not judged), ``rest_total_ms`` a call as a whole,
+    ``rest_sign_ms`` its signature, ``connect_ms`` the making of a connection from DNS to TLS
+    and upgrade, ``recovery_ms`` from the start or a loss of a connection to the first data
+    after it.
+
+    ``recovery`` names what a monitor does about a degraded stream, step after step until it
+    helps; see ``cexnet.telemetry.remedies``.
     """
 
     websocket_handling_ms: Positive = 1.0
+    queue_wait_ms: Positive | None = None
     rest_total_ms: Positive = 50.0
     rest_sign_ms: Positive = 0.2
+    connect_ms: Positive = 100.0
     recovery_ms: Positive = 100.0
-    share: Annotated[float, Meta(gt=0, le=1)] = 0.99
+    share: Share = 0.99
+    recovery: tuple[Remedy, ...] = ("probe", "roll")
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The level of the ``cexnet`` loggers."""
+    """The level of the ``cexnet`` loggers and of the hot log; left out: as the program sets them."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel | None = None
 
 
 class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,7 +166,8 @@ class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     have a host of their own, as Binance's; left out, it is ``websocket_url``.
     ``credentials`` are needed by signed requests and private streams only.
     ``websocket`` and ``rest`` replace the tree's own for this exchange; in a file they
-    need to name only what differs.
+    need to name only what differs. ``subscriptions`` are what ``initialize()`` streams when
+    it is not told: those of markets on a public manager, those of the account on a private one.
     """
 
     websocket_url: str | None = None
@@ -133,6 +176,7 @@ class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     credentials: Credentials | None = None
     websocket: WebSocketConfig | None = None
     rest: RestConfig | None = None
+    subscriptions: tuple[SubscriptionConfig, ...] = ()
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,6 +10,7 @@ from cexnet.http.breakers import BreakerChange, BreakerMetrics
 from cexnet.http.budget import BudgetMetrics, RetryBudget
 from cexnet.http.clock_sync import ClockMetrics
 from cexnet.http.hedge import HedgeMetrics, HedgePolicy
+from cexnet.http.live import RestChanges
 from cexnet.http.manager import RestManager
 from cexnet.http.metrics import RestMetrics, RestVariantMetrics
 from cexnet.http.strategies import (
@@ -37,6 +38,7 @@ __all__ = [
     "RateLimitStrategy",
     "RequestStrategy",
     "Response",
+    "RestChanges",
     "RestManager",
     "RestMetrics",
     "RestStrategySet",

@@ -70,18 +70,22 @@ class CircuitBreaker:
         self.state = BreakerState.CLOSED
         self.rejected = 0
         self.opened = 0
-        self._policy = policy
         self._on_change = on_change
-        self._slice_ns = round((policy.window_s if policy else 1.0) * 1e9) // _SLICES
-        self._slow_ns = round(policy.slow_s * 1e9) if policy else 0
-        # [calls, failures, slow] of each slice of the window; the newest last.
-        self._slices = [[0, 0, 0] for _ in range(_SLICES)]
-        self._slot = self._slices[-1]
-        self._newest = 0
+        self.reconfigure(policy)
         self._until_ns = 0
         self._in_a_row = 0
         self._ticket = _CLOSED_TICKET
         self._probing = self._passed = 0
+
+    def reconfigure(self, policy: BreakerPolicy | None) -> None:
+        """Judge by another policy, from an empty window; one that is open stays so for its time."""
+        self._policy = policy
+        self._slice_ns = round((policy.window_s if policy else 1.0) * 1e9) // _SLICES
+        self._slow_ns = round(policy.slow_s * 1e9) if policy else 0
+        self._newest = 0  # slices of another length have other numbers
+        # [calls, failures, slow] of each slice of the window; the newest last.
+        self._slices = [[0, 0, 0] for _ in range(_SLICES)]
+        self._slot = self._slices[-1]
 
     def admit(self, now_ns: int) -> int | None:
         """A ticket to give back to ``settle``, or ``None``: the call must not be made."""

@@ -75,6 +75,13 @@ class Breakers:
         for breaker in self._groups.values():
             breaker.force_open(now_ns, for_ns, f"banned for {for_s:.3g} s")
 
+    def reconfigure(self, policy: BreakerPolicy | None) -> None:
+        """Go by another policy from now on; states and counts stay."""
+        self._policy = policy
+        self._known.clear()  # cancels may have a breaker of their own now, or no longer
+        for breaker in self._groups.values():
+            breaker.reconfigure(policy)
+
     def metrics(self) -> tuple[BreakerMetrics, ...]:
         """A snapshot of every group in use."""
         return tuple(

@@ -23,6 +23,7 @@ class ClockKeeper:
         self.due = every_s is not None
         self._host = host
         self._member = Member(ask, name, every_s, deadline_s)
+        self._closed = False
 
     @property
     def generation(self) -> int:
@@ -34,9 +35,20 @@ class ClockKeeper:
         self.due = False
         self._host.join(self._member)
 
+    def wait_at_most(self, deadline_s: float) -> None:
+        """Another bound of a measurement in the background, from the next on."""
+        self._member.deadline_s = deadline_s
+
+    def measure_every(self, every_s: float | None) -> None:
+        """Another pause between measurements, after the one that is under way; ``None``: no more."""
+        self._member.every_s = every_s
+        if every_s is None:
+            self._host.spare(self._member)
+        self.due = not self._closed and every_s is not None and not self._host.serves(self._member)
+
     async def close(self) -> None:
         """Ask no more; ends the background task when no other manager needs it. Idempotent."""
-        self.due = False
+        self.due, self._closed = False, True
         await self._host.leave(self._member)
 
     async def resync(self, generation: int, deadline_s: float) -> None:

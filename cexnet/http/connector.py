@@ -20,6 +20,7 @@ from python_socks import ProxyError, ProxyTimeoutError
 from python_socks.async_.asyncio import Proxy
 from yarl import URL
 
+from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
 
 _DNS_CACHE_S = 60
@@ -103,9 +104,15 @@ def tls_context(
 
 
 def open_connector(
-    options: ConnectionOptions, connections: int, on_socket: Callable[[], None]
+    options: ConnectionOptions,
+    connections: int,
+    on_socket: Callable[[], None],
+    on_connected: Callable[[int], None],
 ) -> aiohttp.TCPConnector:
-    """A pool of at most ``connections``; ``on_socket`` is told of every socket that it opens."""
+    """A pool of at most ``connections``; ``on_socket`` is told of every socket that it opens.
+
+    ``on_connected`` is told how long each connection took to be made, in ns.
+    """
 
     def new_socket(address: Any) -> socket.socket:
         """A TCP socket; asyncio itself sets TCP_NODELAY on it."""
@@ -123,20 +130,8 @@ def open_connector(
     if options.ssl_context is not None:
         settings["ssl"] = options.ssl_context
     if options.proxy and options.http_proxy is None:
-        return _SocksConnector(options, on_socket, settings)
-    return _Connector(socket_factory=new_socket, **settings)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's, but for a wake-up that it loses: the next in line would wait beside a free connection."""
-
-    async def _wait_for_available_connection(self, *args: Any) -> None:
-        try:
-            await super()._wait_for_available_connection(*args)
-        except asyncio.CancelledError:
-            # Perhaps one that had just been woken.
-            self._release_waiter()
-            raise
+        return _SocksConnector(options, on_socket, on_connected, settings)
+    return _Connector(on_connected, socket_factory=new_socket, **settings)
 
 
 class _Unresolved(AbstractResolver):
@@ -151,13 +146,45 @@ class _Unresolved(AbstractResolver):
         """Nothing is held."""
 
 
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's, with two private hooks of it.
+
+    ``_create_connection`` is its way from DNS to TLS, which is measured. And it loses a wake-up
+    when the one that was woken is cancelled: the next in line would wait beside a free connection.
+    """
+
+    def __init__(self, on_connected: Callable[[int], None], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._on_connected = on_connected
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        began_ns = ticks_ns()
+        protocol = await super()._create_connection(req, traces, timeout)
+        self._on_connected(ticks_ns() - began_ns)
+        return protocol
+
+    async def _wait_for_available_connection(self, *args: Any) -> None:
+        try:
+            await super()._wait_for_available_connection(*args)
+        except asyncio.CancelledError:
+            # Perhaps one that had just been woken.
+            self._release_waiter()
+            raise
+
+
 class _SocksConnector(_Connector):
     """Every connection is made by the proxy. ``_wrap_create_connection`` is where aiohttp dials."""
 
     def __init__(
-        self, options: ConnectionOptions, on_socket: Callable[[], None], settings: dict[str, Any]
+        self,
+        options: ConnectionOptions,
+        on_socket: Callable[[], None],
+        on_connected: Callable[[int], None],
+        settings: dict[str, Any],
     ) -> None:
-        super().__init__(resolver=_Unresolved(), **settings)
+        super().__init__(on_connected, resolver=_Unresolved(), **settings)
         self._options = options
         self._on_socket = on_socket
 

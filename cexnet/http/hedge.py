@@ -67,6 +67,11 @@ class _Reads:
         self._count = 0
         self.patience_s: float | None = None
 
+    def reconfigure(self, policy: HedgePolicy) -> None:
+        self._policy = policy
+        known = self._recorder.count >= policy.minimum_reads
+        self.patience_s = self._recorder.percentile(policy.percentile) / 1e9 if known else None
+
     def record(self, ns: int) -> None:
         self._recorder.record(ns)
         self._count += 1
@@ -87,6 +92,12 @@ class Hedger:
         self._reads: dict[str, _Reads] = {}
         self._saved = 0.0
         self._seen = self._sent = self._won = self._refused = 0
+
+    def reconfigure(self, policy: HedgePolicy) -> None:
+        """Go by another policy from the next read on; what was learned is kept."""
+        self._policy = policy
+        for reads in self._reads.values():
+            reads.reconfigure(policy)
 
     @staticmethod
     def covers(call: Call[Any]) -> bool:

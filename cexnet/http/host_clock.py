@@ -24,9 +24,12 @@ _SPREAD = 0.1
 AskTime = Callable[[Priority, float], Awaitable[Response[int]]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Member:
-    """A manager that shares a host's clock: how it asks, how often, for how long, by what name."""
+    """A manager that shares a host's clock: how it asks, by what name, how often, for how long.
+
+    The last two may change at any time.
+    """
 
     ask: AskTime
     name: str
@@ -46,7 +49,7 @@ class HostClock:
         self.sync = ClockSync()
         self.generation = 0
         self._lock = asyncio.Lock()
-        self._members: dict[Member, float] = {}
+        self._members: dict[Member, None] = {}  # in the order in which they joined
         self._task: asyncio.Task[None] | None = None
         self._syncs = self._resyncs = self._failures = 0
 
@@ -54,10 +57,18 @@ class HostClock:
         """Have the host measured in the background, from now on, as often as ``member`` wants."""
         if member.every_s is None:
             return
-        self._members[member] = member.every_s
+        self._members[member] = None
         if self._task is None:
             name = f"clock of {member.name}"
             self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
+
+    def serves(self, member: Member) -> bool:
+        """Whether the host is measured for ``member``."""
+        return member in self._members
+
+    def spare(self, member: Member) -> None:
+        """``member`` wants no more measurements; the task ends after its pause if nobody does."""
+        self._members.pop(member, None)
 
     async def leave(self, member: Member) -> None:
         """Do not ask through ``member`` any more; ends the task when nobody is left. Idempotent."""
@@ -97,7 +108,7 @@ class HostClock:
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while self._members:
             member = next(iter(self._members))
             try:
                 async with self._lock:
@@ -108,8 +119,11 @@ class HostClock:
                 _logger.info("%s: the exchange's clock could not be measured: %s", member.name, error)
             except Exception:  # a strategy's mistake must not end the task unnoticed
                 _logger.exception("%s: measuring the exchange's clock failed", member.name)
-            every_s = min(self._members.values())
-            await asyncio.sleep(every_s * random.uniform(1 - _SPREAD, 1 + _SPREAD))  # noqa: S311 - no secret
+            pauses_s = [member.every_s for member in self._members if member.every_s is not None]
+            if pauses_s:
+                pause_s = min(pauses_s) * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - no secret
+                await asyncio.sleep(pause_s)
+        self._task = None
 
     async def _measure(self, member: Member, lane: Priority, deadline: float) -> None:
         loop = asyncio.get_running_loop()

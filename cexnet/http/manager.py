@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 from cexnet.http.answers import NeverArrived, OrderBook, Response
 from cexnet.http.any_request import AnyRequest
@@ -18,6 +18,7 @@ from cexnet.http.endpoint import Call, Priority
 from cexnet.http.hedge import HedgePolicy, Hedger
 from cexnet.http.host_clock import ClockRegistry, HostClock
 from cexnet.http.line import Line
+from cexnet.http.live import RestChanges, check
 from cexnet.http.meters import METERS, LimitsView, MeterRegistry
 from cexnet.http.metrics import RestCounters, RestLatency, RestMetrics
 from cexnet.http.orders import Orders
@@ -49,8 +50,9 @@ class RestManager(AnyRequest):
     ``strategies`` is validated here (StrategyError); ``base_url`` is the exchange's
     origin without a path (ConfigurationError). ``deadline_s`` bounds each call as a
     whole: waiting for the limiter, every try and the pauses between them. ``meters`` are
-    the limits and bans that managers of one host share; by default all in this process. ``options``
-    has proxy, TLS and source address.
+    the limits and bans that managers of one host share; by default all in this process.
+    ``limit_share`` is the part of those limits that they may use together; ``None`` leaves it as
+    another manager has set it. ``options`` has proxy, TLS and source address.
 
     ``breaker`` is the circuit breakers' policy; with ``None`` only a ban opens them.
     ``on_breaker`` is told when one turns. ``retry_budget`` replaces the one that all managers
@@ -77,6 +79,7 @@ class RestManager(AnyRequest):
         retry_budget: RetryBudget | None = None,
         hedging: HedgePolicy | None = None,
         clock_every_s: float | None = None,
+        limit_share: float | None = None,
         meters: MeterRegistry = METERS,
         clocks: ClockRegistry | None = None,
         options: ConnectionOptions | None = None,
@@ -92,7 +95,10 @@ class RestManager(AnyRequest):
         self._session = HttpSession(
             base_url, connections=connections, max_body_bytes=max_body_bytes, options=options
         )
-        self._variants.share(meters.of(self._session.host, self._session.way))
+        self._meters = meters.of(self._session.host, self._session.way)
+        if limit_share is not None:
+            self._meters.take_share(limit_share)
+        self._variants.share(self._meters)
         known_as = name or self._session.origin
         host_clock = HostClock() if clocks is None else clocks.of(self._session.host)
         self.clock = host_clock.sync
@@ -171,6 +177,29 @@ class RestManager(AnyRequest):
         }
         changed = {slot: strategy for slot, strategy in given.items() if strategy is not None}
         self._line.variant = self._variants.swap(name, changed)
+
+    def reconfigure(self, **changes: Unpack[RestChanges]) -> None:
+        """Change while running, from the next call on; what is left out stays as it is.
+
+        Everything is checked before anything changes. Raises ConfigurationError naming what
+        cannot change or makes no sense.
+        """
+        check(self.name or self._session.origin, changes)
+        if "deadline_s" in changes:
+            self._deadline_s = changes["deadline_s"]
+            self._keeper.wait_at_most(self._deadline_s)
+        if "clock_every_s" in changes:
+            self._keeper.measure_every(changes["clock_every_s"])
+        if "breaker" in changes:
+            self._line.breakers.reconfigure(changes["breaker"])
+        if "limit_share" in changes:
+            self._meters.take_share(changes["limit_share"])
+        if "hedging" in changes:
+            hedger, policy = self._line.hedger, changes["hedging"]
+            if hedger is not None and policy is not None:
+                hedger.reconfigure(policy)
+            else:
+                self._line.hedger = Hedger(policy) if policy is not None else None
 
     def metrics(self) -> RestMetrics:
         """A snapshot of everything that was counted. Not for the hot path."""

@@ -101,6 +101,7 @@ class HostMeters:
     def __init__(self, *, clock: Callable[[], int] | None = None) -> None:
         self._clock = clock
         self._buckets: dict[tuple[LimitScope, str, str], Limit] = {}
+        self._share = 1.0
         self._banned_until_ns = 0
         self._occupied: set[Line] = set()
         self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Line] = weakref.WeakKeyDictionary()
@@ -122,8 +123,25 @@ class HostMeters:
         """The one bucket of ``scope`` for an account (empty: by address) and a part of it."""
         key = (scope, account, part)
         bucket = self._buckets.get(key)
-        # Two threads may both make one: setdefault lets them agree.
-        return self._buckets.setdefault(key, scope.bucket(self._clock)) if bucket is None else bucket
+        if bucket is None:
+            bucket = scope.bucket(self._clock)
+            bucket.reserve(_others(bucket.limit, self._share))
+            # Two threads may both make one: setdefault lets them agree.
+            bucket = self._buckets.setdefault(key, bucket)
+        return bucket
+
+    def take_share(self, share: float) -> None:
+        """Use ``share`` of every limit from now on, and leave the rest to others; above 0, at most 1.
+
+        For whoever else the exchange counts together with this process. What was sent before
+        still counts; a request that weighs more than our part goes when the whole limit is free.
+        """
+        if not 0.0 < share <= 1.0:
+            raise ConfigurationError(f"a share of {share:g} of the limits: it must be above 0 and at most 1")
+        self._share = share
+        for bucket in list(self._buckets.values()):
+            bucket.reserve(_others(bucket.limit, share))
+        self.wake()
 
     def hold(self, buckets: Buckets, weights: tuple[int, ...]) -> int:
         """Hold room in every bucket or in none; see ``LimitGroup.try_hold``."""
@@ -171,6 +189,11 @@ class MeterRegistry:
         Limiters that are already in use keep what they have.
         """
         self._meters.clear()
+
+
+def _others(limit: int, share: float) -> int:
+    """What of ``limit`` is left to others; at least one unit is ours."""
+    return min(limit - math.floor(limit * share), limit - 1)
 
 
 METERS = MeterRegistry()

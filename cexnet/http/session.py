@@ -29,6 +29,7 @@ from cexnet.http.pool import Pool
 from cexnet.http.request_head import RequestWriter
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.latency import LatencyRecorder
 
 _SWITCHING_PROTOCOLS = 101
 
@@ -81,7 +82,8 @@ class PoolUsage:
 class HttpSession:
     """A keep-alive pool to one host.
 
-    ``sockets_opened`` and ``requests_sent`` tell how well connections are reused;
+    ``sockets_opened`` and ``requests_sent`` tell how well connections are reused, ``connects``
+    has how long each took to be made, in ns;
     ``host`` and ``way`` name what an exchange meters: itself, and where it sees us come from.
     Opened lazily on the running loop; ``close()`` leaves no socket behind.
     """
@@ -112,6 +114,7 @@ class HttpSession:
         self.host = f"{url.host}:{url.port}"
         self._options = options if options is not None else ConnectionOptions()
         self.way = self._options.way
+        self.connects = LatencyRecorder(1024)
         self.requests_sent = 0
         self._connections = connections
         self._max_body_bytes = max_body_bytes
@@ -236,5 +239,5 @@ class HttpSession:
         return b"".join(parts)
 
     def _open(self) -> Pool:
-        self._pool = Pool(self._url, self._options, self._connections)
+        self._pool = Pool(self._url, self._options, self._connections, self.connects.record)
         return self._pool

@@ -37,9 +37,10 @@ class Condition(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compliance:
-    """One look at a target over its window. ``within`` of ``count`` records kept the limit.
+    """One look at a target. ``within`` of ``count`` records of its window kept the limit.
 
-    ``changed``: the condition is not that of the look before.
+    ``total`` and ``total_within`` are the same since the manager was made, or its recorder
+    reset. ``changed``: the condition is not that of the look before.
     """
 
     target: Target
@@ -49,11 +50,23 @@ class Compliance:
     within: int
     p99_ns: int
     max_ns: int
+    total: int
+    total_within: int
 
     @property
     def share(self) -> float:
         """The share of records within the limit; 1 when there were none."""
         return self.within / self.count if self.count else 1.0
+
+    @property
+    def total_share(self) -> float:
+        """The share within the limit since the start; 1 when there were none."""
+        return self.total_within / self.total if self.total else 1.0
+
+    @property
+    def violations(self) -> int:
+        """How many records exceeded the limit since the start."""
+        return self.total - self.total_within
 
 
 class Judge:
@@ -74,6 +87,7 @@ class Judge:
         self._patience = patience
         self._least = least
         self._against = 0  # looks in a row that speak against the present condition
+        self._earlier = (0, 0)  # count and within of recorders that this one has succeeded
 
     def check(self, now_s: float) -> Compliance:
         """Look once; ``now_s`` is a monotonic clock in seconds."""
@@ -87,6 +101,7 @@ class Judge:
             if self._against >= self._patience:
                 changed, self._against = True, 0
                 self.condition = Condition.NORMAL if kept else Condition.DEGRADED
+        recorder = self._window.recorder
         self.latest = Compliance(
             self.target,
             self.condition,
@@ -95,9 +110,19 @@ class Judge:
             within,
             recent.percentile(99.0),
             recent.max,
+            self._earlier[0] + recorder.count,
+            self._earlier[1] + recorder.within(self.target.limit_ns),
         )
         return self.latest
 
     def go_on_with(self, window: Window) -> None:
-        """Judge by another recorder's window from now on; the condition stays."""
+        """Judge by another recorder's window from now on; the condition and the totals stay."""
+        before = self._window.recorder
+        count, within = self._earlier
+        self._earlier = count + before.count, within + before.within(self.target.limit_ns)
         self._window = window
+
+    @property
+    def least(self) -> int:
+        """Fewer records than these say nothing."""
+        return self._least

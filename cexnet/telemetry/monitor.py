@@ -2,8 +2,8 @@
 
 Once a ``check_s`` each target is judged by the last ``window_s``. When one degrades, the first
 question is whose fault it is: garbage collections and a late event loop are ours, and no new
-connection mends them. Otherwise a stream's connections are pinged, and at the next look that
-finds it still degraded they are rolled, make before break. What was found and done is kept.
+connection mends them. Then a degraded stream is helped, step after step, each when the records
+since the one before still miss the target; see ``remedies``. What was found and done is kept and told.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from cexnet.config import TargetsConfig
-from cexnet.http.manager import RestManager
-from cexnet.telemetry.compliance import Compliance, Condition, Judge, Target
-from cexnet.telemetry.pauses import GcWatch
+from cexnet.config.tree import Remedy, TargetsConfig
+from cexnet.telemetry import remedies
+from cexnet.telemetry.causes import Causes
+from cexnet.telemetry.compliance import Compliance, Condition, Judge
+from cexnet.telemetry.news import Listener, News
+from cexnet.telemetry.stages import Manager, Stage, stages_of
 from cexnet.telemetry.window import Window
 from cexnet.websocket.manager import WebSocketManager
 from cexnet_core.clock import monotonic_ns, now_ns
@@ -28,7 +30,6 @@ from cexnet_core.latency import LatencyRecorder
 
 _logger = logging.getLogger("cexnet.telemetry")
 
-Manager = WebSocketManager | RestManager
 _KEPT = 256
 
 
@@ -48,7 +49,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that was done about a degraded target, when (epoch ns), and what came of it."""
+    """Something that was done about a degraded target, when (epoch ns), and what came of it.
+
+    The ``action`` is a step of ``recovery``, or ``restore`` on the way back to normal.
+    """
 
     at_ts_ns: int
     manager: str
@@ -59,30 +63,37 @@ class Measure:
 
 @dataclass(slots=True)
 class _Watched:
-    """One target of one manager. ``probed`` since it degraded, ``rolled`` likewise."""
+    """One stage of one manager. ``helped`` is its recorder as it was after the latest remedy."""
 
     manager: Manager
-    target: Target
-    recorder: Callable[[], LatencyRecorder]
-    window: Window
+    stage: Stage
     judge: Judge
-    is_stream: bool
-    ours: bool = False
-    probed: bool = False
-    rolled: bool = False
+    window: Window
+    remedies: Iterator[Remedy] = field(default_factory=lambda: iter(()))
+    helped: LatencyRecorder | None = None
+
+    def still_misses(self) -> bool:
+        """Whether what came after the latest remedy misses the target too."""
+        recorder, target = self.window.recorder, self.judge.target
+        if self.helped is None or recorder.count < self.helped.count:
+            return True
+        fresh = recorder.since(self.helped)
+        return fresh.count >= self.judge.least and fresh.within(target.limit_ns) < target.share * fresh.count
 
 
 class Monitor:
     """Judges managers from a task of its own, from ``start`` to ``close``; an event loop's.
 
-    ``on_alert`` is told of each change of a target's condition; an exception in it is counted
-    in ``callback_errors`` and logged. With ``recover`` false it only watches. ``alerts`` and
-    ``measures`` keep the newest of both.
+    ``targets`` may be a callable, asked at every look: ``lambda: factory.config.targets`` goes
+    along with a configuration that changes. ``on_alert`` is told of each change of a target's
+    condition; an exception in it is counted in ``callback_errors`` and logged. ``events()`` has
+    what was done as well. With ``recover`` false it only watches. ``alerts`` and ``measures``
+    keep the newest of both.
     """
 
     def __init__(
         self,
-        targets: TargetsConfig | None = None,
+        targets: TargetsConfig | Callable[[], TargetsConfig] | None = None,
         *,
         on_alert: Callable[[Alert], object] | None = None,
         check_s: float = 1.0,
@@ -98,43 +109,61 @@ class Monitor:
         self.measures: deque[Measure] = deque(maxlen=_KEPT)
         self.callback_errors = 0
         self.look_errors = 0
-        self._targets = targets if targets is not None else TargetsConfig()
+        given = TargetsConfig() if targets is None else targets
+        self._source = given if callable(given) else lambda: given
+        self._targets = self._source()
         self._on_alert = on_alert
         self._check_s = check_s
         self._window_s = window_s
         self._patience = patience
         self._recover = recover
-        self._pauses = GcWatch()
+        self._causes = Causes(window_s, check_s)
+        self._news: News[Alert | Measure] = News(_KEPT)
+        self._managers: list[Manager] = []
         self._watched: list[_Watched] = []
+        # Targets for whose sake a manager's load was taken off, and why it is not back yet.
+        self._relieved: dict[WebSocketManager, set[str]] = {}
+        self._trouble: dict[WebSocketManager, str] = {}
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def loop_lag(self) -> LatencyRecorder:
+        """How late the event loop was over the window, in ns; see ``LoopWatch``."""
+        return self._causes.lag
 
     def add(self, manager: Manager) -> None:
         """Watch ``manager`` too."""
-        limits, share = self._targets, self._targets.share
-        if isinstance(manager, WebSocketManager):
-            self._watch(manager, _target("handling", limits.websocket_handling_ms, share),
-                        lambda: manager.latency.total, is_stream=True)  # fmt: skip
-            self._watch(manager, _target("recovery", limits.recovery_ms, share),
-                        lambda: manager.latency.first_event, least=1)  # fmt: skip
-        else:
-            self._watch(manager, _target("total", limits.rest_total_ms, share),
-                        lambda: manager.latency.total)  # fmt: skip
-            self._watch(manager, _target("sign", limits.rest_sign_ms, share),
-                        lambda: manager.latency.sign)  # fmt: skip
+        self._managers.append(manager)
+        self._watched += [self._watch(manager, stage) for stage in stages_of(manager, self._targets)]
+
+    def retarget(self, targets: TargetsConfig) -> None:
+        """Judge by other targets from now on; conditions stay until the next look, and counts too."""
+        known = {(each.manager, each.stage.target.name): each for each in self._watched}
+        self._targets = targets
+        self._watched = []
+        for manager in self._managers:
+            for stage in stages_of(manager, targets):
+                each = known.get((manager, stage.target.name)) or self._watch(manager, stage)
+                each.stage, each.judge.target = stage, stage.target
+                self._watched.append(each)
 
     def start(self) -> None:
         """Begin, on the running loop. Idempotent."""
         if self._task is None:
-            self._pauses.start()
+            self._news.is_closed = False
+            self._causes.start()
             self._task = asyncio.create_task(self._look_regularly(), name="cexnet-monitor")
 
     async def close(self) -> None:
-        """End the task. Idempotent."""
-        self._pauses.stop()
+        """End the task, and undo what was done against load. Idempotent."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)  # it reports its own failures
+        await self._causes.close()
+        for manager in list(self._relieved):
+            await self._restore(manager)
+        self._news.close()
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -148,6 +177,14 @@ class Monitor:
     ) -> None:
         await self.close()
 
+    def events(self) -> Listener[Alert | Measure]:
+        """Every alert and measure from now on, for ``async for``; ends with ``close()``.
+
+        A listener that falls more than 256 behind goes on with the oldest that is kept;
+        ``missed`` counts the others.
+        """
+        return self._news.listen()
+
     def compliance(self) -> list[tuple[str, Compliance]]:
         """Every target as it stands, with its manager's name."""
         return [
@@ -157,29 +194,34 @@ class Monitor:
     async def look(self) -> None:
         """Judge everything once, tell, and do what helps."""
         now_s = monotonic_ns() / 1e9
+        self._causes.advance(now_s)
+        if (targets := self._source()) is not self._targets:
+            self.retarget(targets)
         for each in self._watched:
-            recorder = each.recorder()
+            recorder = each.stage.recorder()
+            if recorder is None:
+                continue
             if recorder is not each.window.recorder:  # parsers or strategies were swapped
-                each.window = self._window(recorder)
+                each.window, each.helped = self._window(recorder), None
                 each.judge.go_on_with(each.window)
             found = each.judge.check(now_s)
             if found.changed:
                 self._tell(each, found)
-            if found.condition is Condition.DEGRADED and each.is_stream and self._recover and not each.ours:
+            if found.condition is Condition.DEGRADED and self._recover:
                 await self._help(each)
+        for manager, targets_of in list(self._relieved.items()):
+            if not any(
+                each.manager is manager
+                and each.stage.target.name in targets_of
+                and each.judge.condition is Condition.DEGRADED
+                for each in self._watched
+            ):
+                await self._restore(manager)
 
-    def _watch(
-        self,
-        manager: Manager,
-        target: Target,
-        recorder: Callable[[], LatencyRecorder],
-        *,
-        least: int = 20,
-        is_stream: bool = False,
-    ) -> None:
-        window = self._window(recorder())
-        judge = Judge(target, window, patience=self._patience, least=least)
-        self._watched.append(_Watched(manager, target, recorder, window, judge, is_stream))
+    def _watch(self, manager: Manager, stage: Stage) -> _Watched:
+        window = self._window(stage.recorder() or LatencyRecorder(1))
+        judge = Judge(stage.target, window, patience=self._patience, least=stage.least)
+        return _Watched(manager, stage, judge, window)
 
     def _window(self, recorder: LatencyRecorder) -> Window:
         slices = max(1, round(self._window_s / self._check_s))
@@ -187,10 +229,13 @@ class Monitor:
 
     def _tell(self, each: _Watched, found: Compliance) -> None:
         degraded = found.condition is Condition.DEGRADED
-        causes = self._causes(each) if degraded else ()
-        each.ours, each.probed, each.rolled = bool(causes), False, False
+        causes = self._causes.of(found) if degraded else ()
+        each.helped = None
+        wanted = self._targets.recovery if degraded else ()
+        each.remedies = remedies.suitable(wanted, each.stage.helped_by, is_ours=bool(causes))
         alert = Alert(now_ns(), each.manager.name, found, causes)
         self.alerts.append(alert)
+        self._news.tell(alert)
         _logger.log(
             logging.WARNING if degraded else logging.INFO,
             "%s: %s is %s: %.2f %% of %d within %.3g ms, p99 %.3g ms%s",
@@ -210,42 +255,45 @@ class Monitor:
                 self.callback_errors += 1
                 _logger.exception("the alert callback failed on %s", alert)
 
-    def _causes(self, each: _Watched) -> tuple[str, ...]:
-        """What in our own process made the window's records late."""
-        causes = []
-        until_ns = now_ns()
-        pauses = self._pauses.during(until_ns - int(self._window_s * 1e9), until_ns)
-        longest = max((pause.duration_ns for pause in pauses), default=0)
-        if longest > each.target.limit_ns:
-            causes.append(f"garbage collection, up to {longest / 1e6:.1f} ms (see tame_gc)")
-        if isinstance(each.manager, WebSocketManager):
-            lag = each.manager.latency.loop_lag
-            if lag.count and (late := lag.percentile(90.0)) > each.target.limit_ns * 10:
-                causes.append(f"a busy event loop, {late / 1e6:.0f} ms late at the 90th percentile")
-        return tuple(causes)
-
     async def _help(self, each: _Watched) -> None:
-        assert isinstance(each.manager, WebSocketManager)
-        if not each.probed:
-            each.probed = True
-            trips = await each.manager.ping()
-            said = ", ".join(
-                f"connection {number}: " + ("no answer" if trip is None else f"{trip * 1e3:.1f} ms")
-                for number, trip in trips.items()
-            )
-            self._note(each, "probe", said or "no connection")
-        elif not each.rolled:
-            each.rolled = True
-            try:
-                await each.manager.roll()
-            except CexnetError as error:
-                self._note(each, "roll", f"failed: {error}")
-            else:
-                self._note(each, "roll", "connections replaced")
+        stream, target = each.manager, each.stage.target.name
+        if not isinstance(stream, WebSocketManager) or not each.still_misses():
+            return
+        remedy = next(each.remedies, None)
+        if remedy is None:
+            return
+        is_relief = remedy in remedies.AGAINST_LOAD
+        try:
+            result = await remedies.apply(remedy, stream)
+        except CexnetError as error:
+            result = f"failed: {error}"
+            is_relief = is_relief and not isinstance(error, ConfigurationError)
+        if is_relief:
+            self._relieved.setdefault(stream, set()).add(target)
+        each.helped = each.window.recorder.copy()
+        self._note(stream, target, remedy, result)
+        _logger.warning("%s: %s is degraded; %s: %s", stream.name, target, remedy, result)
 
-    def _note(self, each: _Watched, action: str, result: str) -> None:
-        self.measures.append(Measure(now_ns(), each.manager.name, each.target.name, action, result))
-        _logger.warning("%s: %s is degraded; %s: %s", each.manager.name, each.target.name, action, result)
+    async def _restore(self, stream: WebSocketManager) -> None:
+        """Back to normal; what fails is tried again at the next look."""
+        targets = ", ".join(sorted(self._relieved[stream]))
+        try:
+            result = await remedies.restore(stream)
+        except CexnetError as error:
+            result = f"failed: {error}"
+            if self._trouble.get(stream) == result:
+                return
+            self._trouble[stream] = result
+        else:
+            del self._relieved[stream]
+            self._trouble.pop(stream, None)
+        self._note(stream, targets, "restore", result)
+        _logger.info("%s: %s; restore: %s", stream.name, targets, result)
+
+    def _note(self, stream: WebSocketManager, target: str, action: str, result: str) -> None:
+        measure = Measure(now_ns(), stream.name, target, action, result)
+        self.measures.append(measure)
+        self._news.tell(measure)
 
     async def _look_regularly(self) -> None:
         while True:
@@ -255,7 +303,3 @@ class Monitor:
             except Exception:
                 self.look_errors += 1
                 _logger.exception("looking at the targets failed; the next look comes as usual")
-
-
-def _target(name: str, limit_ms: float, share: float) -> Target:
-    return Target(name, round(limit_ms * 1e6), share)

@@ -1,4 +1,4 @@
-"""Pauses that are Python's own: garbage collections, timed, so that they can be named.
+"""Pauses that are our own: garbage collections and a late event loop, timed, so that they can be named.
 
 ``tame_gc`` is for engines: long-lived objects are put beyond the collector's reach and the
 collector is called less often.
@@ -6,6 +6,7 @@ collector is called less often.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections import deque
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cexnet_core.clock import now_ns, ticks_ns
+from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
 
 
@@ -33,7 +35,7 @@ class GcPause:
 class GcWatch:
     """Times every garbage collection of the process between ``start`` and ``stop``.
 
-    ``recorder`` has all durations, ``longest`` tells the newest ones of at least
+    ``recorder`` has all durations, ``notable`` the newest ones of at least
     ``notable_ns``. The collector stops every thread: a pause here is a pause of the loop.
     """
 
@@ -81,6 +83,41 @@ class GcWatch:
         self.recorder.record(duration_ns)
         if duration_ns >= self._notable_ns:
             self.notable.append(GcPause(now_ns(), duration_ns, info["generation"]))
+
+
+class LoopWatch:
+    """Measures how late the running event loop is, from a task of its own between ``start`` and ``close``.
+
+    It asks to be woken every ``every_s``; ``recorder`` has by how much later it was, in ns. What
+    blocks the loop for longer than ``every_s`` is always seen, what is shorter by its share of
+    the time. A loop with nothing to do is late by up to a millisecond or two.
+    """
+
+    def __init__(self, *, every_s: float = 0.02) -> None:
+        if every_s <= 0:
+            raise ConfigurationError(f"LoopWatch: every_s={every_s:g} must be above 0")
+        self.recorder = LatencyRecorder(4096)
+        self._every_s = every_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop. Idempotent."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._measure(), name="cexnet-loop-watch")
+
+    async def close(self) -> None:
+        """End the task. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _measure(self) -> None:
+        pause_ns = round(self._every_s * 1e9)
+        while True:
+            due_ns = ticks_ns() + pause_ns
+            await asyncio.sleep(self._every_s)
+            self.recorder.record(max(1, ticks_ns() - due_ns))
 
 
 def tame_gc(*, young: int = 50_000) -> int:

@@ -8,6 +8,7 @@ exchange must supply, ``connect`` opens sockets.
 
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.lifecycle import SessionState, StateChange
+from cexnet.websocket.live import Restored, Standing, StreamChanges
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.manager import WebSocketManager
 from cexnet.websocket.metrics import (
@@ -48,9 +49,12 @@ __all__ = [
     "Network",
     "ReconnectPolicy",
     "Renewal",
+    "Restored",
     "SessionState",
     "Settlement",
+    "Standing",
     "StateChange",
+    "StreamChanges",
     "StreamMetrics",
     "SubscriptionStrategy",
     "TopicEvent",

@@ -20,7 +20,8 @@ The manager does what the policy says when the queue is full:
 * a depth event that was dropped leaves a hole in its book: the book is mended where the
   manager keeps books whole.
 
-What was dropped is told by topic; see ``cexnet_core.queue`` for all policies. Not
+What was dropped is told by topic; see ``cexnet_core.queue`` for all policies. Depth and
+policy may change while events wait: ``reconfigure()``. Not
 thread-safe: use it from the loop that runs the connections.
 """
 
@@ -33,7 +34,7 @@ from typing import Any, Literal, Self
 
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.hotlog import process_log
-from cexnet_core.queue import EventQueue
+from cexnet_core.queue import POLICIES, EventQueue
 
 _CALLBACK_FAILED = process_log.template(
     "cexnet.websocket", logging.ERROR, "attached callback failed on %s; delivery goes on", per_second=10
@@ -48,7 +49,8 @@ _PUSHED_AT_ONCE = 256
 class Delivery(AsyncIterator[Any]):
     """The consumer's side of one ``EventQueue``, which is at ``queue``. It belongs to one manager.
 
-    ``depth`` events may wait; ``policy`` says what happens beyond. Several consumers
+    ``depth`` events may wait; ``policy`` says what happens beyond; that of ``queue`` differs
+    from it between ``conflate()`` and ``restore()`` only. Several consumers
     share the events: each goes to one of them. Raises ConfigurationError for a depth
     below 1 or an unknown policy.
     """
@@ -57,15 +59,51 @@ class Delivery(AsyncIterator[Any]):
         self, depth: int = 65_536, policy: OverflowPolicy = "drop_oldest", *, reserve: int = 262_144
     ) -> None:
         self.queue = EventQueue(depth, policy, reserve=reserve)
+        self.policy: OverflowPolicy = policy
         self.callback_errors = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
+        self._relieved = False
 
     @property
     def is_closed(self) -> bool:
         """Whether no more events will come than those that wait."""
         return self._closed
+
+    @property
+    def depth(self) -> int:
+        """How many events may wait."""
+        return self.queue.capacity
+
+    def reconfigure(self, *, depth: int | None = None, policy: OverflowPolicy | None = None) -> None:
+        """Take another depth or policy from the next event on; what waits is not dropped.
+
+        What waits beyond the new depth is left to the consumer; ``conflate`` conflates what
+        waits already. Raises as the constructor, and changes nothing then.
+        """
+        depth = self.depth if depth is None else depth
+        policy = self.policy if policy is None else policy
+        if policy not in POLICIES:
+            raise ConfigurationError(f"a queue's policy is {policy!r}: choose one of {', '.join(POLICIES)}")
+        self.queue.switch(depth, "conflate" if self._relieved else policy)
+        self.policy = policy
+
+    @property
+    def is_conflating(self) -> bool:
+        """Whether it conflates because of ``conflate()``, and not by its own policy."""
+        return self._relieved
+
+    def conflate(self) -> None:
+        """Keep the newest book ticker of each symbol only, until ``restore()``. Idempotent."""
+        self.queue.switch(self.depth, "conflate")
+        self._relieved = True
+
+    def restore(self) -> None:
+        """Go back to ``policy`` after ``conflate()``. Idempotent."""
+        if self._relieved:
+            self.queue.switch(self.depth, self.policy)
+            self._relieved = False
 
     def __aiter__(self) -> Self:
         return self

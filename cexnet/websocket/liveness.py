@@ -138,7 +138,7 @@ class ConnectionJudge:
 
     def __init__(self, policy: LivenessPolicy, now_s: float) -> None:
         self.pulse = Pulse(now_s)
-        self._policy = policy
+        self.policy = policy
         self._probed_at_s: float | None = None
 
     def judge(self, total: int, now_s: float, *, peers_talk: bool) -> Verdict:
@@ -146,7 +146,7 @@ class ConnectionJudge:
 
         ``peers_talk``: other connections of the same exchange had data since this one had.
         """
-        policy, pulse = self._policy, self.pulse
+        policy, pulse = self.policy, self.pulse
         if pulse.sample(total, now_s):
             self._probed_at_s = None
             return Verdict.FINE
@@ -171,7 +171,7 @@ class ConnectionJudge:
         return Verdict.FINE
 
     def _silent_too_long(self, silence_s: float, *, peers_talk: bool) -> Verdict:
-        policy, pulse = self._policy, self.pulse
+        policy, pulse = self.policy, self.pulse
         talked = pulse.talked_s >= policy.history_s
         frozen_s = max(policy.frozen_floor_s, policy.frozen_factor * pulse.longest_s)
         if peers_talk and (talked or pulse.talked_s == 0.0):
@@ -190,7 +190,7 @@ class TopicJudge:
     """Finds the topics of one connection that went silent while others talk."""
 
     def __init__(self, policy: LivenessPolicy) -> None:
-        self._policy = policy
+        self.policy = policy
         self._pulses: dict[str, Pulse] = {}
 
     def restart(self, totals: dict[str, int], now_s: float) -> None:
@@ -208,7 +208,7 @@ class TopicJudge:
 
         Each named topic gets twice the patience until it talks again.
         """
-        policy = self._policy
+        policy = self.policy
         for gone in self._pulses.keys() - totals.keys():
             del self._pulses[gone]
         suspects: list[tuple[str, Pulse]] = []

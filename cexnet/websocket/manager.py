@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from cexnet.types import Channel, Subscription
+from cexnet.types import Subscription
+from cexnet.websocket.backchannel import BackChannel
 from cexnet.websocket.bookkeeper import Bookkeeper
 from cexnet.websocket.books import BookRecovered, SnapshotProvider
-from cexnet.websocket.bundle import Bundle
 from cexnet.websocket.caretaker import Caretaker
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
+from cexnet.websocket.live import Changeable, Live, Standing
 from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketLatency, WebSocketMetrics
 from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.strategies import MessageParser, WebSocketStrategySet
+from cexnet.websocket.subscriber import Subscriber
 from cexnet.websocket.tally import Tally
 from cexnet.websocket.topics import TopicReport
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
-from cexnet_core.events import DecodeError, Event, EventKind, RawMessage, SubscriptionAck
-from cexnet_core.hotlog import process_log
+from cexnet_core.events import EventKind, SubscriptionAck
 from cexnet_core.route import Router
 from cexnet_core.tap import FrameTap
 
 _logger = logging.getLogger("cexnet.websocket")
-_UNDECODABLE = process_log.template(
-    "cexnet.websocket", logging.WARNING, "%s: undecodable message: %s", per_second=10
-)
-_UNASKED = process_log.template(
-    "cexnet.websocket",
-    logging.WARNING,
-    "%s: an answer that no request of ours waits for: %s",
-    per_second=10,
-)
-_FAREWELL = process_log.template(
-    "cexnet.websocket", logging.INFO, "%s: connection %d will end soon", per_second=10
-)
-
 _RELEASE_TIMEOUT_S = 5.0
+_STANDING = Standing()
 
 StateListener = Callable[[StateChange], object]
 TopicListener = Callable[[TopicReport], object]
 
 
-class WebSocketManager:
+class WebSocketManager(Changeable):
     """Connects, subscribes, stays connected, and delivers typed events, inline or queued.
 
     Inline: ``handler`` is a callable that takes one event, or a compiled ``EventSink``,
@@ -66,6 +54,7 @@ class WebSocketManager:
     begins with one, and one with a hole is mended before it goes on; ``on_book`` is told.
     ``redundancy`` keeps that many connections on the same topics; the first arrival of
     each event is delivered. A ``tap`` gets a copy of every raw message, for a recorder.
+    ``standing`` says what ``initialize()`` streams when it is not told.
 
     Not thread-safe: use it from the loop that called ``initialize()``.
     """
@@ -81,10 +70,10 @@ class WebSocketManager:
         on_book: Callable[[BookRecovered], object] | None = None,
         redundancy: int = 1,
         tap: FrameTap | None = None,
+        standing: Standing = _STANDING,
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
-        self.name = name
         self.strategies = strategies
         self.redundancy = redundancy
         self._on_state = on_state
@@ -100,7 +89,10 @@ class WebSocketManager:
         )
         self._overflow = Overflow(self._fleet.feeding, self._on_dropped_depth)
         self._handler: Handler | Delivery | None = None
-        self._changing = asyncio.Lock()
+        self._subscriber = Subscriber(strategies, self._register, self._fleet, self._books, self._overflow)
+        live = Live(standing, self._setting, self._fleet.sessions, self._subscriber)
+        super().__init__(name, live)
+        self._backchannel = BackChannel(self._setting, self._fleet.sessions, name)
         self._moved = asyncio.Event()
 
     @property
@@ -115,14 +107,15 @@ class WebSocketManager:
 
     async def initialize(
         self,
-        subscriptions: Iterable[Subscription],
+        subscriptions: Iterable[Subscription] | None = None,
         handler: Handler | Delivery | None = None,
         *,
         deadline_s: float = 15.0,
     ) -> None:
         """Validate the strategies, connect, subscribe; return when every topic is confirmed.
 
-        Without a ``handler``, events wait for ``events()`` in a ``Delivery()`` as it comes.
+        Without ``subscriptions`` those that are configured are meant. Without a ``handler``,
+        events wait for ``events()`` in a ``Delivery`` of the configured depth and policy.
         From then on lost connections come back by themselves. Raises StrategyError,
         ConnectError, AuthenticationError, SubscriptionError (with the exchange's words) or
         DeadlineExceeded (naming the topics); nothing stays open then.
@@ -130,14 +123,14 @@ class WebSocketManager:
         self.strategies.validate()
         if self._caretaker.running:
             raise ConfigurationError(f"{self.name} is initialized already: use subscribe() to add streams")
-        handler = Delivery() if handler is None else handler
-        self._overflow.sink_of(handler)
+        handler = self._live.new_queue() if handler is None else handler
+        wanted = self._live.begin(subscriptions, self._overflow.sink_of(handler))
         self._handler = handler
         self._take(self.strategies.parser)
         self._guard_books(self.router)
         self._caretaker.start()
         try:
-            await self.subscribe(subscriptions, handler, deadline_s=deadline_s)
+            await self.subscribe(wanted, handler, deadline_s=deadline_s)
         except BaseException:
             await self._end()
             raise
@@ -169,50 +162,16 @@ class WebSocketManager:
         """
         wanted = list(subscriptions)
         if not wanted and not self._fleet.bundles:
-            raise ConfigurationError("nothing to subscribe: give at least one Subscription")
+            raise ConfigurationError("nothing to subscribe: give or configure at least one Subscription")
         sink = self._overflow.sink_of(self._handler if handler is None else handler)
-        if any(subscription.channel is Channel.DEPTH for subscription in wanted):
-            # Bids and asks are numpy views: importing it in the first handler call would
-            # hold up the socket for a tenth of a second.
-            importlib.import_module("numpy")
-        async with self._changing:
-            topics = self._register.topics(wanted)
-            self._register.refuse_clashes(topics)
-            missing = {t: s for t, s in topics.items() if t not in self._register.entries}
-            known = topics.keys() - missing.keys()
-            self._register.count(known, +1)
-            try:
-                self._register.handle(topics.values(), sink, self.router)
-                await self._fleet.place(missing, deadline_s)
-                whole = self.strategies.subscription.depth_begins_with_snapshot
-                self._books.watch(missing.values(), begin=not whole)
-            except BaseException:
-                self._register.count(known, -1)
-                raise
-            finally:
-                self._register.prune(self.router)
-                self._overflow.settle()
+        await self._subscriber.subscribe(wanted, sink, deadline_s)
 
     async def unsubscribe(self, subscriptions: Iterable[Subscription], *, deadline_s: float = 15.0) -> None:
         """End streams that nobody else wants; return when the exchange has confirmed it.
 
         Later events of them, if any still arrive, count as unrouted.
         """
-        async with self._changing:
-            ended: dict[Bundle, list[str]] = {}
-            unwanted: list[Subscription] = []
-            try:
-                for topic in self._register.topics(subscriptions):
-                    entry = self._register.release(topic, self.name)
-                    if entry is not None:
-                        ended.setdefault(entry.bundle, []).append(topic)
-                        unwanted.append(entry.subscription)
-                self._overflow.settle()  # what is not read cannot confirm either
-                await self._books.unwatch(unwanted)
-                await self._fleet.withdraw(ended, deadline_s)
-            finally:
-                self._register.prune(self.router)
-                self._overflow.settle()
+        await self._subscriber.unsubscribe(subscriptions, self.name, deadline_s)
 
     async def wait_live(self, deadline_s: float = 15.0) -> None:
         """Return as soon as ``live`` is true. Raises DeadlineExceeded."""
@@ -292,7 +251,8 @@ class WebSocketManager:
         await self._books.close()
         await self._fleet.close()
         await self._release()
-        self._register.prune(self.router)
+        self._subscriber.forget()
+        self._live.end()
         self.router.reset()  # another initialize() begins afresh
 
     async def _release(self) -> None:
@@ -319,7 +279,12 @@ class WebSocketManager:
         """The recorders, as they stand."""
         router, setting = self.router, self._setting
         return WebSocketLatency(
-            router.decoded, router.handled, router.total, setting.first_event, self._caretaker.lag
+            router.decoded,
+            router.handled,
+            router.total,
+            setting.first_event,
+            self._caretaker.lag,
+            setting.connect,
         )
 
     async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:
@@ -396,43 +361,10 @@ class WebSocketManager:
         if before is not None:
             self._caretaker.own(before.close(), "books")
 
-    # Events that belong to a connection
-
     def _take(self, parser: MessageParser) -> None:
         if all(parser is not known for known in self._variants):
             self._variants.append(parser)
-        parser.router.add(EventKind.SUBSCRIPTION_ACK, "", self._on_ack)
-        parser.router.add(EventKind.DECODE_ERROR, "", self._on_decode_error)
-        parser.router.add(EventKind.PONG, "", self._on_control)
-        parser.router.add(EventKind.RAW_MESSAGE, "", self._on_raw)
-
-    def _on_ack(self, ack: SubscriptionAck) -> None:
-        session = self._fleet.sessions.get(ack.connection_id)
-        if session is None or session.link.on_answer(ack):
-            return
-        if words := self.strategies.connection.ends_login(ack):
-            session.end_login(words)
-        else:
-            _UNASKED.log(self.name, repr(ack))
-
-    def _on_control(self, event: Event) -> None:
-        session = self._fleet.sessions.get(event.connection_id)
-        if session is not None:
-            session.link.on_control()
-
-    def _on_raw(self, event: RawMessage) -> None:
-        self._on_control(event)  # the decoder has counted it by channel
-        session = self._fleet.sessions.get(event.connection_id)
-        if session is None:
-            return
-        if words := self.strategies.connection.ends_login(event):
-            session.end_login(words)
-        if event.channel in self.strategies.connection.farewells:
-            _FAREWELL.log(self.name, event.connection_id)
-            session.roll_due_s = self._setting.clock()
-
-    def _on_decode_error(self, event: DecodeError) -> None:
-        _UNDECODABLE.log(self.name, event.reason)
+        self._backchannel.listen(parser.router)
 
 
 def _words(change: StateChange) -> str:

@@ -21,7 +21,8 @@ class WebSocketLatency:
 
     ``decoded``, ``handled`` and ``total`` are stages of the receive line (the parser's in
     use; the first two of one message in eight), ``first_event`` the time from a start or a
-    loss to the first data after it, ``loop_lag`` how late the event loop was.
+    loss to the first data after it, ``loop_lag`` how late the event loop was, ``connect`` how
+    long each connection took to be made, from DNS to the upgrade.
     """
 
     decoded: LatencyRecorder
@@ -29,6 +30,7 @@ class WebSocketLatency:
     total: LatencyRecorder
     first_event: LatencyRecorder
     loop_lag: LatencyRecorder
+    connect: LatencyRecorder
 
 
 @dataclass(frozen=True, slots=True)

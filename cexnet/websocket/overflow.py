@@ -51,6 +51,11 @@ class Overflow:
             self._deliveries.append(handler)
         return handler.queue
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a full queue holds connections back now."""
+        return bool(self._held)
+
     def settle(self) -> None:
         """Hold, end and release connections as the queues are now."""
         held: set[Session] = set()
@@ -65,6 +70,22 @@ class Overflow:
         for session in self._held - held:
             session.release()
         self._held = held
+
+    def conflate(self, suits: Callable[[EventQueue], bool]) -> int:
+        """Conflate what ``suits``, until ``restore()``; how many queues that relieves."""
+        relieved = 0
+        for delivery in self._deliveries:
+            if delivery.queue.policy != "conflate" and suits(delivery.queue):
+                delivery.conflate()
+                relieved += 1
+        return relieved
+
+    def restore(self) -> int:
+        """Give every queue its own policy back; how many had another one."""
+        relieved = [delivery for delivery in self._deliveries if delivery.is_conflating]
+        for delivery in relieved:
+            delivery.restore()
+        return len(relieved)
 
     def metrics(self) -> tuple[DeliveryMetrics, ...]:
         """The counters of every delivery, in the order in which they were given."""

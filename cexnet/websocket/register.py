@@ -41,11 +41,24 @@ class Entry:
         return [(kind, self.subscription.symbol) for kind in KINDS_OF[self.subscription.channel]]
 
 
+@dataclass(slots=True)
+class Parked:
+    """One topic that is shed: what it takes to have it back as it was."""
+
+    subscription: Subscription
+    wanted: int
+    handlers: dict[Route, Handler]
+
+
 class Register:
-    """Topics by name, with their entries, and a handler for each stream."""
+    """Topics by name, with their entries, and a handler for each stream.
+
+    ``parked`` are topics that are shed: wanted, but not subscribed for the time being.
+    """
 
     def __init__(self, strategies: WebSocketStrategySet) -> None:
         self.entries: dict[str, Entry] = {}
+        self.parked: dict[str, Parked] = {}
         self._handlers: dict[Route, Handler] = {}
         self._strategies = strategies
 
@@ -56,7 +69,8 @@ class Register:
 
     def refuse_clashes(self, topics: dict[str, Subscription]) -> None:
         """Raise ConfigurationError when two topics would feed one stream, as candles can."""
-        taken = {(e.subscription.channel, e.subscription.symbol): t for t, e in self.entries.items()}
+        known: dict[str, Entry | Parked] = {**self.entries, **self.parked}
+        taken = {(k.subscription.channel, k.subscription.symbol): t for t, k in known.items()}
         for topic, wanted in topics.items():
             other = taken.setdefault((wanted.channel, wanted.symbol), topic)
             if other != topic:
@@ -90,6 +104,14 @@ class Register:
             if any(self._handlers.get(route) is handler for route in entry.routes())
         }
 
+    def channels_of(self, handler: Handler) -> set[Channel]:
+        """What kinds of topics have their events go to ``handler``."""
+        return {
+            entry.subscription.channel
+            for entry in self.entries.values()
+            if any(self._handlers.get(route) is handler for route in entry.routes())
+        }
+
     def totals(self, topics: Iterable[str], router: Router) -> dict[str, int]:
         """How many events each of ``topics`` has brought, whatever became of them."""
         # By topic, not by stream: where there are many streams, many connections ask.
@@ -110,10 +132,44 @@ class Register:
         Raises ConfigurationError when it is not subscribed on the manager called ``name``.
         """
         entry = self.entries.get(topic)
+        parked = self.parked.get(topic)
+        if entry is None and parked is not None:
+            parked.wanted -= 1
+            if parked.wanted == 0:
+                del self.parked[topic]
+            return None
         if entry is None:
             raise ConfigurationError(f"{topic} is not subscribed on {name}")
         entry.wanted -= 1
         return self.entries.pop(topic) if entry.wanted == 0 else None
+
+    def park(self, topic: str) -> Entry | None:
+        """Shed ``topic``, whoever wants it; its entry, ``None`` when it is not subscribed."""
+        entry = self.entries.pop(topic, None)
+        if entry is not None:
+            handlers = {route: self._handlers[route] for route in entry.routes()}
+            self.parked[topic] = Parked(entry.subscription, entry.wanted, handlers)
+        return entry
+
+    def unpark(self, router: Router) -> dict[str, Subscription]:
+        """The parked topics that must be subscribed again, their handlers in place.
+
+        Those that somebody has subscribed meanwhile are parked no longer.
+        """
+        for topic in [topic for topic in self.parked if topic in self.entries]:
+            self.entries[topic].wanted += self.parked.pop(topic).wanted
+        for parked in self.parked.values():
+            for (kind, symbol), handler in parked.handlers.items():
+                router.add(kind, symbol, handler)
+                self._handlers[kind, symbol] = handler
+        return {topic: parked.subscription for topic, parked in self.parked.items()}
+
+    def welcome(self, topics: Iterable[str]) -> list[Subscription]:
+        """Parked topics that are subscribed again are wanted as before; which those are."""
+        back = [topic for topic in topics if topic in self.entries]
+        for topic in back:
+            self.entries[topic].wanted = self.parked.pop(topic).wanted
+        return [self.entries[topic].subscription for topic in back]
 
     def prune(self, router: Router) -> None:
         """Take away the handlers of streams that no topic feeds any more."""

@@ -43,6 +43,7 @@ from cexnet.websocket.reconnect import Backoff, Loss
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.strategies import ControlRequest, MessageParser
 from cexnet.websocket.topics import TopicReport, Topics
+from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import CexnetError, ConnectionClosed, DeadlineExceeded
 
 _logger = logging.getLogger("cexnet.websocket")
@@ -185,6 +186,12 @@ class Session:
         self.judge.pulse.excuse(seconds)
         self._topic_judge.excuse(seconds)
 
+    def reconfigure(self) -> None:
+        """Go by the strategy's policies as they are now; histories and counts go on."""
+        strategy = self._setting.connection
+        self._backoff.policy = strategy.reconnect
+        self.judge.policy = self._topic_judge.policy = strategy.liveness
+
     def end_login(self, words: str) -> None:
         """The login no longer holds, in the exchange's ``words``: connect and log in anew."""
         self._login_end = ConnectionClosed(
@@ -288,7 +295,9 @@ class Session:
         await self._setting.connect_slot()
         self._login_end = None
         await strategy.prepare()
+        began_ns = ticks_ns()
         await self.link.open(strategy.endpoint(tuple(self.topics.desired)))
+        self._setting.connect.record(ticks_ns() - began_ns)
         self.connects += 1
         now_s = self._setting.clock()
         self.roll_due_s = self._setting.roll_due_s(now_s)

@@ -25,7 +25,8 @@ ROLL_MARGIN = 0.02
 class Setting:
     """Strategies, clock and random source; ``clock`` is monotonic, in seconds.
 
-    ``first_event`` records the time from a start or a loss to the first data, in ns.
+    ``first_event`` records the time from a start or a loss to the first data, in ns, and
+    ``connect`` how long the making of each connection took.
     ``resubscribe_deadline_s`` bounds a resubscription that no caller waits for. A ``tap``
     gets a copy of every raw message.
     """
@@ -45,6 +46,7 @@ class Setting:
         self.resubscribe_deadline_s = resubscribe_deadline_s
         self.tap = tap
         self.first_event = LatencyRecorder(4096)
+        self.connect = LatencyRecorder(1024)
         self._connects: RollingWindow | None = None
 
     @property

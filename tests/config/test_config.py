@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from cexnet.config import Config, ExchangeConfig, WebSocketConfig, config_from_dict, load, load_config, rows
+from cexnet.config import (
+    Config,
+    ExchangeConfig,
+    LogConfig,
+    WebSocketConfig,
+    config_from_dict,
+    load,
+    load_config,
+    rows,
+)
 from cexnet.config.layers import Layer, merge
 from cexnet.credentials import Secret
 from cexnet.http.hedge import HedgePolicy
@@ -35,6 +44,9 @@ api_secret = "hidden-secret"
 [env.production.rest]
 deadline_s = 3.0
 """
+
+
+_SUBSCRIBED = "[exchange.binance]\nsubscriptions = "
 
 
 @pytest.fixture
@@ -86,6 +98,11 @@ def test_environment_reaches_credentials_of_digits() -> None:
         ("[websocket.reconnect]\nbas_s = 1", "websocket.reconnect.bas_s"),
         ("[websocket.reconnect]\nbase_s = -1", "base_s"),
         ("[log]\nlevel = 'loud'", "choose one of debug, info, warning, error"),
+        ("[targets]\nrecovery = ['prob']", "targets.recovery[0] = 'prob'"),
+        (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "subscriptions[0].channel = 'ticks'"),
+        (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "choose one of trades, book_ticker"),
+        (_SUBSCRIBED + "[{channel = 'trades'}]", "exchange.binance.subscriptions[0] ("),
+        (_SUBSCRIBED + "[{channel = 'trades', symb = 'A'}]", "did you mean symbol?"),
         ("[exchang.binance]", "did you mean exchange?"),
         ("exchange = 5", "table of tables"),
         ("[exchange]\nbinance = 5", "exchange.binance"),
@@ -134,7 +151,7 @@ def test_the_example_holds_the_defaults() -> None:
     """Every commented value of the example is a key of the tree; most show the default."""
     text = files("cexnet.config").joinpath("example.toml").read_text(encoding="utf-8")
     assert config_from_dict({}) == Config()
-    live = re.sub(r"(?m)^# (?=\w+ = |\[)", "", text)
+    live = re.sub(r"(?m)^# (?=\w+ = |\[|\]|    \{)", "", text)
     assert live.count("=") > 20
     import tomllib
 
@@ -147,7 +164,10 @@ def test_the_example_holds_the_defaults() -> None:
     assert config.rest.breaker == Config().rest.breaker
     assert config.rest.hedging == HedgePolicy()
     assert structs.replace(config.rest, hedging=None, clock_every_s=None) == Config().rest
-    assert config.log == Config().log
+    assert config.log == LogConfig(level="info")
+    assert structs.replace(config.targets, queue_wait_ms=None) == Config().targets
+    assert config.websocket.queue == Config().websocket.queue
+    assert [each.sheddable for each in config.of("binance").subscriptions] == [False, True]
 
 
 def test_python_values_are_checked_too() -> None:

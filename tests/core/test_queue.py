@@ -107,6 +107,24 @@ class Model:
             self.is_full = True
             self.calls.append("full")
 
+    def switch(self, capacity: int, policy: str) -> None:
+        still_full = self.is_full and policy == self.policy and len(self.waiting) > capacity // 2
+        self.capacity, self.policy = capacity, policy
+        if policy == "conflate":
+            waiting, self.waiting = self.waiting, []
+            for event in waiting:
+                places = [p for p, other in enumerate(self.waiting) if other[:2] == event[:2]]
+                if event[0] == "ticker" and places:
+                    self.waiting[places[0]] = event
+                    self.drops[KIND_NAMES["ticker"], event[1]] += 1
+                else:
+                    self.waiting.append(event)
+            still_full = still_full and len(self.waiting) > capacity // 2
+        is_full = still_full or (policy == "pause" and len(self.waiting) >= capacity)
+        if is_full != self.is_full:
+            self.is_full = is_full
+            self.calls.append("full" if is_full else "room")
+
     def take(self, most: int) -> list[tuple[str, str, int]]:
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         if self.is_full and len(self.waiting) <= self.capacity // 2:
@@ -165,6 +183,63 @@ def test_queue_agrees_with_the_model(policy: Any, steps: Any, capacity: int, res
     assert (calls, gapped) == (model.calls, model.gapped)
     assert queue.waited.count == len(taken)
     assert [plain(event) for event in queue.take(99)] == model.waiting
+
+
+SWITCHES = st.tuples(st.just("switch"), st.tuples(st.integers(1, 5), st.sampled_from(POLICIES)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(["depth", "ticker", "trade"]), st.sampled_from(SYMBOLS)),
+            st.tuples(st.just("take"), st.integers(1, 3)),
+            SWITCHES,
+        ),
+        max_size=80,
+    ),
+    reserve=st.integers(0, 3),
+)
+def test_a_queue_that_is_switched_agrees_with_the_model(steps: Any, reserve: int) -> None:
+    queue, model = EventQueue(3, reserve=reserve), Model(3, "drop_oldest", reserve)
+    calls: list[str] = []
+    gapped: list[str] = []
+    queue.on_full = lambda: calls.append("full")
+    queue.on_room = lambda: calls.append("room")
+    queue.on_gap = gapped.append
+    source = Source(queue)
+    put = 0
+    for number, (step, argument) in enumerate(steps):
+        if step == "switch":
+            dropped = queue.dropped
+            queue.switch(*argument)
+            model.switch(*argument)
+            assert (queue.capacity, queue.policy) == argument
+            assert queue.dropped == dropped
+        elif step == "take":
+            assert [plain(event) for event in queue.take(argument)] == model.take(argument)
+        else:
+            put += 1
+            source.put(step, argument, number)
+            model.put((step, argument, number))
+        assert len(queue) == len(model.waiting)
+        assert queue.received == put == queue.taken + queue.dropped + queue.conflated + len(queue)
+        assert queue.is_full == model.is_full
+    assert queue.drops == dict(model.drops)
+    assert (calls, gapped) == (model.calls, model.gapped)
+    assert [plain(event) for event in queue.take(999)] == model.waiting
+
+
+def test_a_refused_switch_changes_nothing() -> None:
+    queue = EventQueue(2, "pause", reserve=1)
+    source = Source(queue)
+    for sequence in range(3):
+        source.put("trade", "A", sequence)
+    for capacity, policy in ((0, "pause"), (5, "drop_all")):
+        with pytest.raises(ConfigurationError, match="EventQueue"):
+            queue.switch(capacity, policy)  # type: ignore[arg-type]
+    assert (queue.capacity, queue.policy, queue.is_full) == (2, "pause", True)
+    assert [event.sequence for event in queue.take(9)] == [0, 1, 2]
 
 
 def test_waker_is_called_once_for_the_next_event() -> None:

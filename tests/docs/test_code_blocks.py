@@ -27,6 +27,8 @@ from tests.docs.embedded import EmbeddedExchanges
 # What must come out of the block that holds some words; every other one must end well.
 EXPECTED = {
     ("README.md", "stream.initialize"): r"BookTicker\(symbol='BTCUSDT'(.|\n)*^[1-9]\d* messages$",
+    ("docs/configuration.md", '"policy": "drop"'): "choose one of conflate",
+    ("docs/configuration.md", "ConfigWatch("): r"now has 2\.0 s a call",
     ("docs/http-infrastructure.md", "accountType"): "SPOT application/json",
     ("docs/http-infrastructure.md", "resolve_unknown"): "new canceled",
     ("docs/http-infrastructure.md", "on_breaker"): "public closed -> open because",

@@ -16,7 +16,7 @@ from cexnet_core.errors import (
     RateLimited,
     RequestNotSent,
 )
-from tests.http.limiting import acquire, call, hourly, queued
+from tests.http.limiting import acquire, call, hourly, queued, spend
 
 
 async def test_managers_of_one_host_share_what_is_counted_by_address() -> None:
@@ -82,3 +82,35 @@ async def test_room_given_back_on_one_loop_wakes_those_who_wait_on_another() -> 
     here.give_back(held)
     await elsewhere
     assert here.remaining == {"w": 0}
+
+
+async def test_a_share_leaves_the_rest_to_others_and_may_change() -> None:
+    meters = HostMeters()
+    limiter = ScopedLimiter([hourly(10), hourly(4, "b")], meters=meters)
+    await spend(limiter, call("w", weight=1))
+    meters.take_share(0.5)
+    assert limiter.remaining == {"w": 4}
+    await spend(limiter, call("w", "b", weight=2))  # a bucket that is made later has its share too
+    assert limiter.remaining == {"w": 2, "b": 0}
+    held = await acquire(limiter, call("w", weight=2))
+    with pytest.raises(DeadlineExceeded, match="nothing was sent"):
+        await acquire(limiter, call("w"), 0.01)
+    (waiting,) = await queued(limiter, call("w", weight=5))
+    meters.take_share(1.0)  # wakes those who wait
+    await waiting
+    limiter.settle(held)
+    assert limiter.remaining == {"w": 0, "b": 2}
+    for nonsense in (0.0, 1.1):
+        with pytest.raises(ConfigurationError, match="share"):
+            meters.take_share(nonsense)
+
+
+async def test_what_weighs_more_than_our_share_goes_when_everything_is_free() -> None:
+    meters = HostMeters()
+    meters.take_share(0.2)
+    limiter = ScopedLimiter([hourly(10)], meters=meters)
+    held = await acquire(limiter, call("w", weight=1))
+    (heavy,) = await queued(limiter, call("w", weight=8))
+    assert not heavy.done()
+    limiter.give_back(held)
+    await heavy

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cexnet.telemetry.compliance import Condition, Judge, Target
-from cexnet.telemetry.pauses import GcWatch
+from cexnet.telemetry.pauses import GcWatch, LoopWatch
 from cexnet.telemetry.window import Percentiles, Window
 from cexnet_core.clock import now_ns
 from cexnet_core.errors import ConfigurationError
@@ -89,6 +91,25 @@ def test_a_verdict_changes_after_enough_looks_in_a_row(looks: list[str], patienc
         assert found.share == (1.0 if look == "good" else 0.0)
 
 
+@given(
+    parts=st.lists(st.lists(st.sampled_from([10, 100_000]), max_size=30), min_size=1, max_size=4),
+)
+def test_violations_are_counted_over_all_recorders_that_were_in_use(parts: list[list[int]]) -> None:
+    recorders = [LatencyRecorder(4) for _ in parts]
+    judge = Judge(Target("total", 1000), Window(recorders[0], seconds=1.0, slices=1))
+    for second, (recorder, part) in enumerate(zip(recorders, parts, strict=True)):
+        if second:
+            judge.go_on_with(Window(recorder, seconds=1.0, slices=1))
+        judge.check(float(second))
+        for value in part:
+            recorder.record(value)
+        found = judge.check(second + 0.5)
+    values = [value for part in parts for value in part]
+    slow = values.count(100_000)
+    assert (found.total, found.violations) == (len(values), slow)
+    assert found.total_share == ((len(values) - slow) / len(values) if values else 1.0)
+
+
 @pytest.mark.parametrize("limit_ns, share", [(0, 0.9), (1, 0.0), (1, 1.1)])
 def test_a_senseless_target_is_refused(limit_ns: int, share: float) -> None:
     with pytest.raises(ConfigurationError, match="target connect"):
@@ -106,6 +127,22 @@ def test_collections_are_timed_and_found_by_time() -> None:
     assert watch.during(began, now_ns()) == list(watch.notable)
     assert watch.during(began - 2_000_000_000, began - 1_000_000_000) == []
     watch.stop()
+
+
+async def test_a_blocked_loop_is_measured() -> None:
+    watch = LoopWatch(every_s=0.001)
+    watch.start()
+    watch.start()
+    await asyncio.sleep(0)  # it sleeps now
+    time.sleep(0.1)  # noqa: ASYNC251 - that is what it is about
+    while not watch.recorder.count:
+        await asyncio.sleep(0.001)
+    assert watch.recorder.max >= 99_000_000
+    await watch.close()
+    await watch.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "cexnet-loop-watch"]
+    with pytest.raises(ConfigurationError, match="every_s"):
+        LoopWatch(every_s=0)
 
 
 def test_tame_gc_freezes_what_there_is() -> None:

@@ -20,10 +20,12 @@ WANTED = [Subscription(Channel.BOOK_TICKER, "BTCUSDT")]
 # Nobody handles an event in ten nanoseconds: this target is always missed.
 HOPELESS = TargetsConfig(websocket_handling_ms=1e-5)
 EASY = TargetsConfig(
-    websocket_handling_ms=60_000, rest_total_ms=60_000, rest_sign_ms=60_000, recovery_ms=60_000
+    websocket_handling_ms=60_000,
+    rest_total_ms=60_000,
+    rest_sign_ms=60_000,
+    connect_ms=60_000,
+    recovery_ms=60_000,
 )
-
-NAMES = {"handling", "recovery", "total", "sign"}
 
 
 class Told:
@@ -86,21 +88,28 @@ async def test_what_keeps_its_targets_is_left_alone_and_shown() -> None:
     monitor, log = Monitor(EASY, check_s=0.05, patience=1), Log()
 
     async def busy(stream: Any, rest: Any) -> None:
-        await until(lambda: len(monitor.compliance()) == len(NAMES))
+        await until(lambda: len(monitor.compliance()) == 6)
         for _ in range(25):
             await rest.ping()
         await log.more(50)
-        # The connection was made before anybody looked: of recovery there is nothing to see.
-        await until(lambda: sum(found.count > 0 for _, found in monitor.compliance()) == 3)
+        # The stream's was made before anybody looked: of it and of recovery there is nothing to see.
+        await until(lambda: sum(found.count > 0 for _, found in monitor.compliance()) == 4)
 
     await run(EASY, monitor, log, busy)
     assert {found.target.name for _, found in monitor.compliance()} == {
         "handling",
         "recovery",
+        "connect",
         "total",
         "sign",
     }
+    # What happened before the window counts since the start.
+    by_name = {(name, found.target.name): found for name, found in monitor.compliance()}
+    assert by_name["binance", "recovery"].total == 1
+    assert all(found.total_share == 1.0 and found.violations == 0 for found in by_name.values())
     assert all(found.share == 1.0 for _, found in monitor.compliance())
+    made = [found.total for _, found in monitor.compliance() if found.target.name == "connect"]
+    assert made == [1, 1]  # the stream's connection, and that of the requests
     assert list(monitor.alerts) == list(monitor.measures) == []
     assert monitor.look_errors == 0
 
