@@ -1,11 +1,12 @@
 """What a running engine tells about itself, and whether that is as promised.
 
-``window`` is the last seconds of a recorder, ``compliance`` compares them with targets,
-``pauses`` times what is Python's own doing, ``monitor`` does all of it from a task of its own
-and acts on what it finds.
+``merge`` adds managers up and ``arrow`` (an extra, not imported here) exports them. ``window`` is
+the last seconds of a recorder, ``compliance`` compares them with targets, ``pauses`` times what is
+Python's own doing, ``monitor`` does all of it from a task of its own and acts on what it finds.
 """
 
 from cexnet.telemetry.compliance import Compliance, Condition, Judge, Target
+from cexnet.telemetry.merge import MergedMetrics, merge_metrics
 from cexnet.telemetry.monitor import Alert, Measure, Monitor
 from cexnet.telemetry.pauses import GcPause, GcWatch, tame_gc
 from cexnet.telemetry.window import Percentiles, Window
@@ -18,9 +19,11 @@ __all__ = [
     "GcWatch",
     "Judge",
     "Measure",
+    "MergedMetrics",
     "Monitor",
     "Percentiles",
     "Target",
     "Window",
+    "merge_metrics",
     "tame_gc",
 ]

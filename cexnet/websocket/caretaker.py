@@ -27,6 +27,7 @@ class Caretaker:
     """Owns every task that belongs to no single connection, until ``close()``.
 
     ``lag`` records how late each look came, in ns: that long something blocked the loop.
+    ``on_look`` is called at each look.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Caretaker:
         tally: Tally,
         bundles: Callable[[], Iterable[Bundle]],
         router: Callable[[], Router],
+        on_look: Callable[[], None],
     ) -> None:
         self.lag = LatencyRecorder(4096)
         self._setting = setting
         self._tally = tally
         self._bundles = bundles
         self._router = router
+        self._on_look = on_look
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -64,6 +67,7 @@ class Caretaker:
     def look(self, now_s: float, late_s: float = 0.0) -> None:
         """One look at every connection, ``late_s`` after it was due."""
         liveness = self._setting.connection.liveness
+        self._on_look()
         self._router().release_overdue(now_ns())
         for bundle in list(self._bundles()):
             for session in list(bundle.sessions):

@@ -17,7 +17,7 @@ from cexnet.websocket.caretaker import Caretaker
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
-from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketLatency, WebSocketMetrics
+from cexnet.websocket.measuring import Measured, Measuring
 from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
@@ -28,6 +28,7 @@ from cexnet.websocket.topics import TopicReport
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.events import DecodeError, Event, EventKind, RawMessage, SubscriptionAck
 from cexnet_core.hotlog import process_log
+from cexnet_core.meter import MetricsPolicy
 from cexnet_core.route import Router
 from cexnet_core.tap import FrameTap
 
@@ -51,7 +52,7 @@ StateListener = Callable[[StateChange], object]
 TopicListener = Callable[[TopicReport], object]
 
 
-class WebSocketManager:
+class WebSocketManager(Measured):
     """Connects, subscribes, stays connected, and delivers typed events, inline or queued.
 
     Inline: ``handler`` is a callable that takes one event, or a compiled ``EventSink``,
@@ -66,6 +67,7 @@ class WebSocketManager:
     begins with one, and one with a hole is mended before it goes on; ``on_book`` is told.
     ``redundancy`` keeps that many connections on the same topics; the first arrival of
     each event is delivered. A ``tap`` gets a copy of every raw message, for a recorder.
+    ``policy`` says what is kept of the recent past for ``metrics()`` and ``slowest()``.
 
     Not thread-safe: use it from the loop that called ``initialize()``.
     """
@@ -81,6 +83,7 @@ class WebSocketManager:
         on_book: Callable[[BookRecovered], object] | None = None,
         redundancy: int = 1,
         tap: FrameTap | None = None,
+        policy: MetricsPolicy | None = None,
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
@@ -89,16 +92,31 @@ class WebSocketManager:
         self.redundancy = redundancy
         self._on_state = on_state
         self._on_topic = on_topic
-        self._variants: list[MessageParser] = []
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
         self._setting = Setting(strategies, tap=tap)
         self._register = Register(strategies)
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
-            self._setting, self._tally, lambda: self._fleet.bundles, lambda: self.router
+            self._setting,
+            self._tally,
+            lambda: self._fleet.bundles,
+            lambda: self.router,
+            lambda: self._measuring.advance(),
         )
         self._overflow = Overflow(self._fleet.feeding, self._on_dropped_depth)
+        super().__init__(
+            Measuring(
+                policy if policy is not None else MetricsPolicy(),
+                lambda: self.strategies.parser,
+                self._setting,
+                self._caretaker,
+                self._tally,
+                self._overflow,
+                self._fleet,
+                self._books,
+            )
+        )
         self._handler: Handler | Delivery | None = None
         self._changing = asyncio.Lock()
         self._moved = asyncio.Event()
@@ -314,29 +332,9 @@ class WebSocketManager:
     ) -> None:
         await self.close()
 
-    @property
-    def latency(self) -> WebSocketLatency:
-        """The recorders, as they stand."""
-        router, setting = self.router, self._setting
-        return WebSocketLatency(
-            router.decoded, router.handled, router.total, setting.first_event, self._caretaker.lag
-        )
-
     async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:
         """Round trip to the exchange in seconds, by connection; ``None`` without an answer in time."""
         return await self._fleet.ping(deadline_s)
-
-    def metrics(self) -> WebSocketMetrics:
-        """Everything counted since the manager was made."""
-        variants = tuple(VariantMetrics.of(parser) for parser in self._variants)
-        return self._tally.snapshot(
-            variants or (VariantMetrics.of(self.strategies.parser),),
-            self._overflow.metrics(),
-            tuple(self._fleet.sessions.values()),
-            LatencySummary.of(self._setting.first_event),
-            LatencySummary.of(self._caretaker.lag),
-            recovered_books=self._books.recovered,
-        )
 
     # What sessions tell
 
@@ -399,8 +397,7 @@ class WebSocketManager:
     # Events that belong to a connection
 
     def _take(self, parser: MessageParser) -> None:
-        if all(parser is not known for known in self._variants):
-            self._variants.append(parser)
+        self._measuring.take(parser)
         parser.router.add(EventKind.SUBSCRIPTION_ACK, "", self._on_ack)
         parser.router.add(EventKind.DECODE_ERROR, "", self._on_decode_error)
         parser.router.add(EventKind.PONG, "", self._on_control)

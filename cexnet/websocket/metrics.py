@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.strategies import MessageParser
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.summary import LatencySummary as LatencySummary
+from cexnet_core.summary import Rate, StageMetrics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _Key = TypeVar("_Key")
 
@@ -19,16 +24,30 @@ _Key = TypeVar("_Key")
 class WebSocketLatency:
     """The recorders of a manager, live: ``.samples`` of each is a numpy view of the newest.
 
-    ``decoded``, ``handled`` and ``total`` are stages of the receive line (the parser's in
-    use; the first two of one message in eight), ``first_event`` the time from a start or a
-    loss to the first data after it, ``loop_lag`` how late the event loop was.
+    Of the receive line (the parser's in use): ``decoded`` from the socket read, or the end of
+    the message before in the same read, to the event; ``dispatched`` until its handler is
+    called; ``handled`` until it returns; ``total`` all of it. ``one_way`` is from the
+    exchange's clock to the read, the difference of the two clocks included. All but ``total``
+    are of one message in eight, see ``router.timer.every``.
+
+    ``first_event`` is the time from a start or a loss to the first data after it,
+    ``loop_lag`` how late the event loop was, ``queue_waits`` the time from a queue's end to
+    its head, for each delivery.
     """
 
     decoded: LatencyRecorder
+    dispatched: LatencyRecorder
     handled: LatencyRecorder
     total: LatencyRecorder
+    one_way: LatencyRecorder
     first_event: LatencyRecorder
     loop_lag: LatencyRecorder
+    queue_waits: tuple[LatencyRecorder, ...] = ()
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """The newest totals in ns: the live ring, as ``LatencyRecorder.samples``."""
+        return self.total.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,11 @@ class DeliveryMetrics:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketMetrics:
-    """Counters of a whole manager, since it was made.
+    """Counters of a whole manager, since it was made or ``reset_metrics()`` was called.
+
+    ``rate`` is of messages. ``stages`` are those of ``WebSocketLatency`` by name, over all
+    parsers, and ``queue_wait``, over all deliveries; the stages that are timed on one message
+    in eight count and are rated as often.
 
     ``decode`` counts messages by the path that decoded them, ``events`` decoded events
     by kind. ``unrouted`` counts events that no subscription asked for (those
@@ -186,6 +209,8 @@ class WebSocketMetrics:
     loop_lag: LatencySummary
     variants: tuple[VariantMetrics, ...]
     deliveries: tuple[DeliveryMetrics, ...]
+    rate: Rate
+    stages: dict[str, StageMetrics]
 
 
 def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ...]:
