@@ -76,7 +76,7 @@ class Meter(Generic[S]):
     """Keeps the last seconds of a manager's stages and its slowest records.
 
     ``read`` gives what was counted and a histogram of its own for each stage, since the start;
-    ``drain`` the slowest records since it was last called. ``due_ns``, of the clock ``ticks_ns``,
+    ``drain`` the slowest records since it was last called. ``due_ns``, of the clock ``ticks``,
     is when the next slice begins.
     """
 
@@ -85,10 +85,15 @@ class Meter(Generic[S]):
         policy: MetricsPolicy,
         read: Callable[[], tuple[int, Stages]],
         drain: Callable[[], Iterable[S]],
+        *,
+        ticks: Callable[[], int] = ticks_ns,
+        wall: Callable[[], int] = now_ns,
     ) -> None:
         self.policy = policy
         self._read = read
         self._drain = drain
+        self._ticks = ticks
+        self._wall = wall
         self._window_ns = int(policy.window_s * 1e9)
         self._slices: deque[tuple[int, int, Stages]] = deque(maxlen=policy.slices + 1)
         self._slow: deque[list[S]] = deque(maxlen=policy.slices)
@@ -101,7 +106,7 @@ class Meter(Generic[S]):
 
     def measure(self) -> Measurement:
         """The stages now."""
-        ticks = ticks_ns()
+        ticks = self._ticks()
         count, stages = self._read()
         # The oldest copy that is young enough; where nobody came by in time, the newest there is.
         young = (each for each in self._slices if each[0] >= ticks - self._window_ns)
@@ -120,7 +125,7 @@ class Meter(Generic[S]):
         As many as the policy keeps, or at most ``most``.
         """
         self._keep(self._drain())
-        since_ns = now_ns() - self._window_ns
+        since_ns = self._wall() - self._window_ns
         recent = [each for part in self._slow for each in part if each.at_ts_ns >= since_ns]
         return self._longest(recent)[:most]
 
@@ -130,7 +135,7 @@ class Meter(Generic[S]):
         self._begin()
 
     def _begin(self) -> None:
-        self._started_ns = ticks_ns()
+        self._started_ns = self._ticks()
         self._slices.clear()
         self._slow.clear()
         self._slow.append([])

@@ -51,7 +51,8 @@ class Measuring:
         self._meter = Meter(policy, lambda: (tally.messages(self._sessions()), self.stages()), self._drain)
 
     def take(self, parser: MessageParser) -> None:
-        """Measure ``parser`` too, if not already."""
+        """Measure ``parser`` too, if not already; what is timed stays as it is."""
+        parser.router.timer.every = self._parser().router.timer.every
         if all(parser is not known for known in self._taken):
             self._taken.append(parser)
             parser.router.timer.slowest.keep(self._meter.policy.slowest)
