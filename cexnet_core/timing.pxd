@@ -22,7 +22,7 @@ cdef class LineTimer:
     cdef int64_t _read_ts_ns                    # wall clock of the socket read, as events carry it
     cdef int64_t _read_ticks_ns
     cdef int64_t _mark_ticks_ns                 # end of the newest event, or of the socket read
-    cdef int64_t _decoded_ticks_ns              # 0: the event came out of a merge
+    cdef int64_t _decoded_ticks_ns              # 0: already called for; a merge let more out
     cdef int64_t _called_ticks_ns
     cdef int64_t _decoded_ns                    # stages of the newest event
     cdef int64_t _dispatched_ns
@@ -47,7 +47,7 @@ cdef class LineTimer:
             return
         self._called_ticks_ns = ticks_ns()
         self._decoded_ns = self._dispatched_ns = -1
-        if self._decoded_ticks_ns:
+        if self._decoded_ticks_ns and event.receive_ts_ns == self._read_ts_ns:
             self._decoded_ns = self._decoded_ticks_ns - self._mark_ticks_ns
             self._dispatched_ns = self._called_ticks_ns - self._decoded_ticks_ns
             self.decoded.record_ns(self._decoded_ns)
