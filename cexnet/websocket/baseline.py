@@ -45,11 +45,16 @@ class Baseline:
     def variant(self, parser: MessageParser) -> VariantMetrics:
         """What ``parser`` has counted since."""
         now = VariantMetrics.of(parser)
+        if not self._before:
+            return now
         before: VariantMetrics | None = self._before.get(parser)
         streams = zip(parser.router.streams(), now.streams, strict=True)
         return replace(
             _less(now, before),
-            streams=tuple(_less(metrics, self._before.get(stream)) for stream, metrics in streams),
+            streams=tuple(
+                metrics.plus(self._before[stream], -1) if stream in self._before else metrics
+                for stream, metrics in streams
+            ),
         )
 
     def delivery(self, delivery: Delivery) -> DeliveryMetrics:

@@ -66,6 +66,19 @@ class StreamMetrics:
     reorders: int
     handler_errors: int
 
+    def plus(self, other: StreamMetrics, times: int = 1) -> StreamMetrics:
+        """The same stream with the counts of ``other`` added so many times; -1 takes them off."""
+        return StreamMetrics(
+            self.kind,
+            self.symbol,
+            self.delivered + times * other.delivered,
+            self.gaps + times * other.gaps,
+            self.duplicates + times * other.duplicates,
+            self.redundant + times * other.redundant,
+            self.reorders + times * other.reorders,
+            self.handler_errors + times * other.handler_errors,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class VariantMetrics:
@@ -220,7 +233,7 @@ def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ..
         for stream in variant.streams:
             key = (stream.kind, stream.symbol)
             other = found.get(key)
-            found[key] = stream if other is None else _sum(stream, other)
+            found[key] = stream if other is None else stream.plus(other)
     return tuple(found.values())
 
 
@@ -230,16 +243,3 @@ def total_counts(counts: Iterable[dict[_Key, int]]) -> dict[_Key, int]:
     for count in counts:
         total.update(count)
     return dict(total)
-
-
-def _sum(one: StreamMetrics, two: StreamMetrics) -> StreamMetrics:
-    return StreamMetrics(
-        one.kind,
-        one.symbol,
-        one.delivered + two.delivered,
-        one.gaps + two.gaps,
-        one.duplicates + two.duplicates,
-        one.redundant + two.redundant,
-        one.reorders + two.reorders,
-        one.handler_errors + two.handler_errors,
-    )
