@@ -7,6 +7,7 @@ from cexnet_core.events cimport Event
 cdef struct SlowRecord:
     int64_t at_ts_ns
     int64_t total_ns
+    int64_t waited_ns               # -1: it was held, and no message before it in the read matters
     int64_t decoded_ns              # -1: not timed by stage, or nothing of this stage
     int64_t dispatched_ns
     int64_t handled_ns

@@ -90,6 +90,7 @@ cdef class SlowMessages:
                 record.connection_id,
                 record.sequence,
                 record.total_ns,
+                _or_none(record.waited_ns),
                 _or_none(record.decoded_ns),
                 _or_none(record.dispatched_ns),
                 _or_none(record.handled_ns),

@@ -22,6 +22,7 @@ cdef class LineTimer:
     cdef int64_t _read_ts_ns                    # wall clock of the socket read, as events carry it
     cdef int64_t _read_ticks_ns
     cdef int64_t _mark_ticks_ns                 # end of the newest event, or of the socket read
+    cdef int64_t _began_ticks_ns                # mark before the newest event
     cdef int64_t _decoded_ticks_ns              # 0: already called for; a merge let more out
     cdef int64_t _called_ticks_ns
     cdef int64_t _decoded_ns                    # stages of the newest event
@@ -63,6 +64,7 @@ cdef class LineTimer:
         if event.receive_ts_ns != self._read_ts_ns:
             total_ns = self._held_ns(event)
         self.total.record_ns(total_ns)
+        self._began_ticks_ns = self._mark_ticks_ns
         self._mark_ticks_ns = end_ns
         if self.is_staged:
             self._handled_ns = end_ns - self._called_ticks_ns

@@ -53,6 +53,7 @@ cdef class LineTimer:
         record.at_ts_ns = now_ns()
         record.total_ns = total_ns
         record.was_held = event.receive_ts_ns != self._read_ts_ns
+        record.waited_ns = -1 if record.was_held else self._began_ticks_ns - self._read_ticks_ns
         record.decoded_ns = record.dispatched_ns = record.handled_ns = -1
         if self.is_staged:
             record.decoded_ns = self._decoded_ns

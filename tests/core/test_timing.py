@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+
 import pytest
 
+from cexnet.exchanges import get_exchange
 from cexnet_core.clock import now_ns
+from cexnet_core.decode import Decoder
 from cexnet_core.errors import ConfigurationError
-from cexnet_core.events import Event, EventKind
+from cexnet_core.events import Event, EventKind, SymbolTable
+from cexnet_core.route import Receiver, Router
 from cexnet_core.slowest import SlowMessages
 from cexnet_core.timing import LineTimer
 from tests.core.lines import MS, SYMBOL, Lines
@@ -44,8 +50,32 @@ def test_stages_add_up_to_the_total() -> None:
         lines.ticker(0, sequence)
     for record in timer.slowest.records():
         assert None not in (record.decoded_ns, record.dispatched_ns, record.handled_ns)
+        assert record.waited_ns == 0
         assert record.decoded_ns + record.dispatched_ns + record.handled_ns == record.total_ns  # type: ignore[operator]
     assert timer.decoded.count == timer.dispatched.count == timer.handled.count == timer.total.count == 10
+
+
+def test_a_later_event_of_a_read_waited_for_the_earlier_ones() -> None:
+    wire = get_exchange("okx").schema
+    symbols = SymbolTable()
+    router = Router(wire, symbols)
+    router.timer.every = 1
+    seen: list[Event] = []
+    router.add(EventKind.TRADE, "BTC-USDT", seen.append)
+    trades = [
+        {"instId": "BTC-USDT", "tradeId": str(n), "px": "1", "sz": "2", "side": "buy", "ts": "1700000000000"}
+        for n in range(5)
+    ]
+    message = {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": trades}
+    Receiver(Decoder(wire, symbols=symbols), router, 0).feed(json.dumps(message).encode())
+    assert len(seen) == 5
+    records = sorted(router.timer.slowest.records(), key=lambda record: record.total_ns)
+    assert records[0].waited_ns == 0
+    for before, record in pairwise(records):
+        assert record.waited_ns == before.total_ns
+    for each in records:
+        stages = (each.waited_ns, each.decoded_ns, each.dispatched_ns, each.handled_ns)
+        assert sum(ns for ns in stages if ns is not None) == each.total_ns
 
 
 def test_the_way_from_the_exchange_is_told_where_it_gives_a_time() -> None:
@@ -104,7 +134,8 @@ def test_an_event_that_was_held_is_timed_from_its_own_read() -> None:
     lines.depth(0, 2)
     assert lines.sequences == [1, 2, 3]
     slowest, *others = lines.router.timer.slowest.records()
-    assert (slowest.sequence, slowest.was_held, slowest.handled_ns) == (3, True, None)
+    assert (slowest.sequence, slowest.was_held) == (3, True)
+    assert (slowest.waited_ns, slowest.handled_ns) == (None, None)
     assert 5_000 * MS <= slowest.total_ns <= now_ns() - began_ns
     assert not any(record.was_held for record in others)
     assert lines.router.timer.total.max == slowest.total_ns

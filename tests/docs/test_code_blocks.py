@@ -64,10 +64,15 @@ def test_the_rest_lines_blocks_run(index: int) -> None:
     assert expected in done.stdout
 
 
-def test_the_monitor_of_the_telemetry_document_judges() -> None:
-    (engine,) = blocks("docs/telemetry.md")
+@pytest.mark.parametrize("index", range(2))
+def test_the_telemetry_documents_blocks_measure_and_judge(index: int) -> None:
+    block = blocks("docs/telemetry.md")[index]
     done = subprocess.run(
-        [sys.executable, "-c", engine], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", block], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^binance handling (normal|degraded) \d+% of [1-9]", done.stdout, re.MULTILINE)
+    expected = (
+        r"^[1-9]\d* events, p99.9 [1-9]\d* ns, newest .*\n(\w+ (BTCUSDT)? [1-9]\d* \d+ .*\n)+\d+$",
+        r"^binance handling (normal|degraded) \d+% of [1-9]",
+    )[index]
+    assert re.search(expected, done.stdout, re.MULTILINE), done.stdout
