@@ -16,6 +16,7 @@ from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
 from cexnet.websocket.strategies import Network, WebSocketStrategySet
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.meter import MetricsPolicy
 from cexnet_core.tap import FrameTap
 
 Scope = Literal["public", "private"]
@@ -49,6 +50,7 @@ class TransportFactory:
         whole_books: bool | None = None,
         redundancy: int | None = None,
         tap: FrameTap | None = None,
+        policy: MetricsPolicy | None = None,
     ) -> WebSocketManager:
         """A manager for the exchange's streams, not yet connected.
 
@@ -86,14 +88,22 @@ class TransportFactory:
             snapshots=self._snapshots(exchange) if whole_books else None,
             redundancy=settings.redundancy if redundancy is None else redundancy,
             tap=tap,
+            policy=policy,
         )
         self._made.append(manager)
         return manager
 
-    def rest(self, exchange: str, *, on_breaker: BreakerListener | None = None) -> RestManager:
+    def rest(
+        self,
+        exchange: str,
+        *,
+        on_breaker: BreakerListener | None = None,
+        policy: MetricsPolicy | None = None,
+    ) -> RestManager:
         """A manager for the exchange's REST interface, signed when credentials are configured.
 
-        ``on_breaker`` is told when a circuit breaker turns; the rest is configuration.
+        ``on_breaker`` is told when a circuit breaker turns, ``policy`` is what ``metrics()``
+        keeps of the recent past; the rest is configuration.
         Raises ConfigurationError for an unknown exchange or one without REST tables.
         """
         known = get_exchange(exchange)
@@ -104,6 +114,7 @@ class TransportFactory:
             self.config.of(exchange).rest_url,
             self.config.of(exchange).credentials,
             on_breaker=on_breaker,
+            policy=policy,
             options=self._connection_options(),
             **{name: getattr(settings, name) for name in settings.__struct_fields__},
         )

@@ -12,6 +12,7 @@ from cexnet.http.clock_sync import ClockMetrics
 from cexnet.http.hedge import HedgeMetrics, HedgePolicy
 from cexnet.http.manager import RestManager
 from cexnet.http.metrics import RestMetrics, RestVariantMetrics
+from cexnet.http.slow import SlowCall
 from cexnet.http.strategies import (
     AuthStrategy,
     ExceptionHandlerStrategy,
@@ -20,6 +21,8 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet_core.meter import MetricsPolicy
+from cexnet_core.summary import LatencySummary, Rate, StageMetrics
 
 __all__ = [
     "AuthStrategy",
@@ -32,8 +35,11 @@ __all__ = [
     "ExceptionHandlerStrategy",
     "HedgeMetrics",
     "HedgePolicy",
+    "LatencySummary",
+    "MetricsPolicy",
     "NeverArrived",
     "OrderBook",
+    "Rate",
     "RateLimitStrategy",
     "RequestStrategy",
     "Response",
@@ -43,5 +49,7 @@ __all__ = [
     "RestVariantMetrics",
     "RetryBudget",
     "RetryStrategy",
+    "SlowCall",
+    "StageMetrics",
     "Timings",
 ]

@@ -10,6 +10,7 @@ from cexnet.telemetry.merge import MergedMetrics, merge_metrics
 from cexnet.telemetry.monitor import Alert, Measure, Monitor
 from cexnet.telemetry.pauses import GcPause, GcWatch, tame_gc
 from cexnet.telemetry.window import Percentiles, Window
+from cexnet_core.meter import MetricsPolicy
 
 __all__ = [
     "Alert",
@@ -20,6 +21,7 @@ __all__ = [
     "Judge",
     "Measure",
     "MergedMetrics",
+    "MetricsPolicy",
     "Monitor",
     "Percentiles",
     "Target",

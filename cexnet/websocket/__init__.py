@@ -32,6 +32,9 @@ from cexnet.websocket.strategies import (
     WebSocketStrategySet,
 )
 from cexnet.websocket.topics import TopicEvent, TopicReport
+from cexnet_core.meter import MetricsPolicy
+from cexnet_core.slow import SlowMessage
+from cexnet_core.summary import Rate, StageMetrics
 
 __all__ = [
     "ConnectionStrategy",
@@ -45,11 +48,15 @@ __all__ = [
     "LivenessPolicy",
     "Loss",
     "MessageParser",
+    "MetricsPolicy",
     "Network",
+    "Rate",
     "ReconnectPolicy",
     "Renewal",
     "SessionState",
     "Settlement",
+    "SlowMessage",
+    "StageMetrics",
     "StateChange",
     "StreamMetrics",
     "SubscriptionStrategy",

@@ -67,7 +67,6 @@ class Caretaker:
     def look(self, now_s: float, late_s: float = 0.0) -> None:
         """One look at every connection, ``late_s`` after it was due."""
         liveness = self._setting.connection.liveness
-        self._on_look()
         self._router().release_overdue(now_ns())
         for bundle in list(self._bundles()):
             for session in list(bundle.sessions):
@@ -81,6 +80,7 @@ class Caretaker:
                 if session.roll_due_s is not None and now_s >= session.roll_due_s:
                     session.roll_due_s = now_s + ROLL_RETRY_S
                     self.own(self._roll(bundle, session), f"roll-{session.connection_id}")
+        self._on_look()
 
     async def _look_regularly(self) -> None:
         clock = self._setting.clock

@@ -21,7 +21,7 @@ from cexnet import (
     WebSocketManager,
 )
 from cexnet.simulator import Simulator
-from cexnet.telemetry import merge_metrics
+from cexnet.telemetry import MetricsPolicy, merge_metrics
 from cexnet.telemetry.arrow import percentiles_table, samples_table, write_parquet
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.summary import LatencySummary
@@ -39,7 +39,7 @@ async def managers() -> AsyncIterator[Managers]:
         settings = ExchangeConfig(websocket_url=simulator.ws_url, rest_url=simulator.rest_url)
         async with TransportFactory(Config(exchange={"binance": settings})) as factory:
             streams = factory.websocket("binance"), factory.websocket("binance")
-            requests = factory.rest("binance"), factory.rest("binance")
+            requests = factory.rest("binance"), factory.rest("binance", policy=MetricsPolicy(slowest=1))
             for stream, symbol in zip(streams, ("BTCUSDT", "ETHUSDT"), strict=True):
                 wanted = [Subscription(Channel.TRADES, symbol)]
                 await stream.initialize(wanted, log.on_event)
@@ -65,6 +65,7 @@ async def test_merged_stages_are_those_of_all_records(managers: Managers) -> Non
     together = merge_metrics(requests)
     assert (together.kind, together.counts["requests"], together.counts["errors"]) == ("rest", 3, 0)
     assert together.stages["sign"].since_start.count == 3
+    assert [len(rest.slowest()) for rest in requests] == [1, 1]  # two were made, one is kept
 
 
 async def test_what_cannot_be_merged_is_refused(managers: Managers) -> None:
