@@ -18,6 +18,7 @@ from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
 from cexnet.websocket.strategies import Network, WebSocketStrategySet
 from cexnet_core.errors import ConfigurationError
+from cexnet_core.meter import MetricsPolicy
 from cexnet_core.tap import FrameTap
 
 
@@ -70,6 +71,7 @@ class TransportFactory:
         whole_books: bool | None = None,
         redundancy: int | None = None,
         tap: FrameTap | None = None,
+        policy: MetricsPolicy | None = None,
     ) -> WebSocketManager:
         """A manager for the exchange's streams, not yet connected.
 
@@ -108,22 +110,29 @@ class TransportFactory:
             redundancy=settings.redundancy if redundancy is None else redundancy,
             tap=tap,
             standing=standing_of(self.config, exchange, scope),
+            policy=policy,
         )
         self._made.append(manager)
         self._live.hold(manager, exchange, scope)
         return manager
 
     def rest(
-        self, exchange: str, *, scope: Scope | None = None, on_breaker: BreakerListener | None = None
+        self,
+        exchange: str,
+        *,
+        scope: Scope | None = None,
+        on_breaker: BreakerListener | None = None,
+        policy: MetricsPolicy | None = None,
     ) -> RestManager:
         """A manager for the exchange's REST interface.
 
         ``scope``: ``"public"`` never signs, whatever is configured, and an endpoint that needs
         a signature raises AuthenticationError, unsent; ``"private"`` signs what must be signed,
         with the configured credentials. Left out, it is private where there are credentials
-        and public where there are none. ``on_breaker`` is told when a circuit breaker turns;
-        the rest is configuration. Raises ConfigurationError for an unknown exchange, one
-        without REST tables, and for a private manager without credentials.
+        and public where there are none. ``on_breaker`` is told when a circuit breaker turns,
+        ``policy`` is what ``metrics()`` keeps of the recent past; the rest is configuration.
+        Raises ConfigurationError for an unknown exchange, one without REST tables, and for a
+        private manager without credentials.
         """
         known = get_exchange(exchange)
         if scope not in (None, "public", "private"):
@@ -137,6 +146,7 @@ class TransportFactory:
             own.rest_url,
             None if scope == "public" else own.credentials,
             on_breaker=on_breaker,
+            policy=policy,
             options=self._connection_options(),
             clocks=self._clocks,
             **{name: getattr(settings, name) for name in settings.__struct_fields__},

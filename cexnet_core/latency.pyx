@@ -21,6 +21,8 @@ from cexnet_core.errors import ConfigurationError
 # A percentile such as 99.9 is not exact in binary: without this its rank may come out one high.
 cdef double RANK_SLACK = 1.0 - 1e-15
 
+cdef str NOT_EARLIER = "LatencyRecorder.since: not an earlier copy of this recorder, or reset since"
+
 
 cdef inline int64_t _lowest(int bucket) noexcept nogil:
     """The smallest value of a bucket."""
@@ -135,7 +137,9 @@ cdef class LatencyRecorder:
     def merge(self, LatencyRecorder other not None):
         """Add the other's histogram, extremes and totals to ours; its ring stays its own."""
         cdef int bucket
-        for bucket in range(BUCKETS):
+        if other.count == 0:
+            return
+        for bucket in range(cexnet_bucket(other._min), cexnet_bucket(other._max) + 1):
             self._counts[bucket] += other._counts[bucket]
         self.count += other.count
         self.below += other.below
@@ -162,12 +166,12 @@ cdef class LatencyRecorder:
         cdef int64_t difference
         cdef int first = -1
         cdef int last = -1
-        for bucket in range(BUCKETS):
+        if earlier.count and (earlier._min < self._min or earlier._max > self._max):
+            raise ConfigurationError(NOT_EARLIER)
+        for bucket in range(cexnet_bucket(self._min), cexnet_bucket(self._max) + 1 if self.count else 0):
             difference = self._counts[bucket] - earlier._counts[bucket]
             if difference < 0:
-                raise ConfigurationError(
-                    "LatencyRecorder.since: not an earlier copy of this recorder, or reset since"
-                )
+                raise ConfigurationError(NOT_EARLIER)
             recent._counts[bucket] = difference
             if difference:
                 first = bucket if first < 0 else first

@@ -4,17 +4,15 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from cexnet_core.decode cimport Decoder
 from cexnet_core.events cimport Event, SymbolTable
-from cexnet_core.latency cimport LatencyRecorder
 from cexnet_core.messages cimport MessageSink
 from cexnet_core.stream cimport Stream, StreamSink
+from cexnet_core.timing cimport LineTimer
 
 
 @cython.final
 cdef class Router(StreamSink):
     cdef readonly SymbolTable symbols
-    cdef readonly LatencyRecorder decoded   # receive -> event ready, ns
-    cdef readonly LatencyRecorder handled   # event ready -> handler returned, ns
-    cdef readonly LatencyRecorder total     # receive -> handler returned, ns
+    cdef readonly LineTimer timer
     cdef readonly dict unrouted             # (kind name, symbol) -> events nobody asked for
     cdef readonly uint64_t unrouted_overflow
     cdef public object on_gap
@@ -25,9 +23,6 @@ cdef class Router(StreamSink):
     cdef list _kind_streams                 # kind -> Stream of the events without a symbol
     cdef PyObject** _table                  # kind * _width + symbol_id -> Stream, borrowed
     cdef int32_t _width
-    cdef int64_t _receive_ticks_ns
-    cdef int64_t _mark_ticks_ns
-    cdef bint _sampling
     cdef inline Stream _find(self, Event event)
     cdef Stream _find_cold(self, Event event)
     cdef int _grow(self, int32_t width) except -1

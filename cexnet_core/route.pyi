@@ -7,6 +7,7 @@ from cexnet_core.latency import LatencyRecorder
 from cexnet_core.messages import MessageSink
 from cexnet_core.schema import WireSchema
 from cexnet_core.stream import Stream, StreamSink
+from cexnet_core.timing import LineTimer
 
 @final
 class Router(StreamSink):
@@ -16,6 +17,8 @@ class Router(StreamSink):
     patience_ns: int
     @property
     def symbols(self) -> SymbolTable: ...
+    @property
+    def timer(self) -> LineTimer: ...
     @property
     def decoded(self) -> LatencyRecorder: ...
     @property

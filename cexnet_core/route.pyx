@@ -19,14 +19,13 @@ the others waits until they catch up, for at most ``patience_ns`` (see merge.pyx
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
 from cexnet_core._sequence cimport (
     DELIVER, DROP_DUPLICATE, DROP_REORDERED, GAP,
     RULE_INCREASING, RULE_NONE, RULE_PREVIOUS, RULE_RANGE, Verdict, judge_increasing,
 )
-from cexnet_core.clock cimport ticks_ns
 from cexnet_core.events cimport (
     DEPTH_SNAPSHOT, DEPTH_UPDATE, KIND_COUNT, TRADE, is_account,
     DepthUpdate, Event, EventKind, EventSink, SymbolTable, Trade,
@@ -43,9 +42,6 @@ from cexnet_core.stream import KIND_NAMES as _KIND_NAMES
 
 cdef extern from "Python.h":
     PyObject* PyObject_CallOneArg(PyObject* callable, PyObject* argument)
-
-# Stages are split on every eighth message of a connection.
-cdef uint64_t STAGE_SAMPLE_MASK = 7
 
 # An unrouted stream costs one dict entry; a hostile feed must not grow it without bound.
 cdef int UNROUTED_LIMIT = 4096
@@ -97,8 +93,9 @@ cdef class Router(StreamSink):
     are called when set; without ``on_error`` a handler's 1st, 2nd, 4th, 8th ... exception
     is logged. Either way it is counted and never reaches the transport.
 
-    ``total`` times every event from the socket read that brought it; ``decoded`` and
-    ``handled`` split one message in eight, since reading the clock costs as much as a stage.
+    ``timer`` times every event from the socket read that brought it to its handler's return
+    (``total``), and the stages of one message in eight, since reading the clock costs as much
+    as a stage.
 
     ``patience_ns``: how long an event of a merged stream waits for another connection to
     bring what is missing before it.
@@ -118,9 +115,7 @@ cdef class Router(StreamSink):
         for index, message in enumerate(messages):
             self.rules[index] = _RULES[message.sequence]
         self.symbols = symbols
-        self.decoded = LatencyRecorder()
-        self.handled = LatencyRecorder()
-        self.total = LatencyRecorder()
+        self.timer = LineTimer()
         self.unrouted = {}
         self.patience_ns = 200_000_000
         self._streams = {}
@@ -130,6 +125,21 @@ cdef class Router(StreamSink):
 
     def __dealloc__(self):
         PyMem_Free(self._table)
+
+    @property
+    def decoded(self):
+        """Of ``timer``: from the socket read to the event, ns."""
+        return self.timer.decoded
+
+    @property
+    def handled(self):
+        """Of ``timer``: how long handlers took, ns."""
+        return self.timer.handled
+
+    @property
+    def total(self):
+        """Of ``timer``: from the socket read to the handler's return, ns."""
+        return self.timer.total
 
     def add(self, EventKind kind, str symbol not None, handler) -> Stream:
         """Route events of ``kind`` for ``symbol`` to ``handler``; replaces an earlier handler.
@@ -290,6 +300,7 @@ cdef class Router(StreamSink):
         return stream
 
     cdef int on_event(self, Event event) except -1:
+        self.timer.decoded_event()
         cdef Stream stream = self._find(event)
         if stream is None:
             return 0
@@ -362,13 +373,11 @@ cdef class Router(StreamSink):
         return True
 
     cdef int _dispatch(self, Stream stream, Event event) except -1:
-        cdef int64_t start_ns = 0
-        cdef int64_t end_ns
+        cdef LineTimer timer = self.timer
+        cdef int64_t total_ns
         cdef PyObject* result
         cdef object handler
-        if self._sampling:
-            start_ns = ticks_ns()
-            self.decoded.record_ns(start_ns - self._mark_ticks_ns)
+        timer.call_handler(event)
         if stream.sink is not None:
             self._call_sink(stream, event)
         else:
@@ -380,11 +389,10 @@ cdef class Router(StreamSink):
             else:
                 Py_DECREF(<object>result)
                 stream.delivered += stream.counting
-        end_ns = ticks_ns()
-        self.total.record_ns(end_ns - self._receive_ticks_ns)
-        if self._sampling:
-            self.handled.record_ns(end_ns - start_ns)
-            self._mark_ticks_ns = end_ns
+        if timer.is_on:
+            total_ns = timer.handler_returned(event)
+            if total_ns > timer.slowest.threshold_ns:
+                timer.note(event, total_ns)
         return 0
 
     cdef int _call_sink(self, Stream stream, Event event) except -1:
@@ -472,14 +480,12 @@ cdef class Receiver(MessageSink):
         return 0
 
     cdef inline void _begin(self, int64_t receive_ts_ns) noexcept:
-        cdef Router router = self.router
+        cdef LineTimer timer = self.router.timer
         # Messages of one socket read share its time stamp: later ones waited for earlier ones.
         if receive_ts_ns != self.last_receive_ts_ns:
             self.last_receive_ts_ns = receive_ts_ns
-            router._receive_ticks_ns = ticks_ns()
-        router._sampling = self.messages & STAGE_SAMPLE_MASK == 0
-        if router._sampling:
-            router._mark_ticks_ns = ticks_ns()
+            timer.begin_read(receive_ts_ns)
+        timer.begin_message(self.messages)
         self.messages += 1
 
     def feed(self, bytes payload not None, bint is_text=True, int64_t receive_ts_ns=-1) -> None:

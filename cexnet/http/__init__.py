@@ -13,6 +13,7 @@ from cexnet.http.hedge import HedgeMetrics, HedgePolicy
 from cexnet.http.live import RestChanges
 from cexnet.http.manager import RestManager
 from cexnet.http.metrics import RestMetrics, RestVariantMetrics
+from cexnet.http.slow import SlowCall
 from cexnet.http.strategies import (
     AuthStrategy,
     ExceptionHandlerStrategy,
@@ -21,6 +22,8 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet_core.meter import MetricsPolicy
+from cexnet_core.summary import LatencySummary, Rate, StageMetrics
 
 __all__ = [
     "AuthStrategy",
@@ -33,8 +36,11 @@ __all__ = [
     "ExceptionHandlerStrategy",
     "HedgeMetrics",
     "HedgePolicy",
+    "LatencySummary",
+    "MetricsPolicy",
     "NeverArrived",
     "OrderBook",
+    "Rate",
     "RateLimitStrategy",
     "RequestStrategy",
     "Response",
@@ -45,5 +51,7 @@ __all__ = [
     "RestVariantMetrics",
     "RetryBudget",
     "RetryStrategy",
+    "SlowCall",
+    "StageMetrics",
     "Timings",
 ]

@@ -93,7 +93,7 @@ class Line:
                 remaining_s = deadline - asyncio.get_running_loop().time()
                 pause_s = variant.retry.pause_s(call, failure, tries, remaining_s)
             if pause_s is None or not self._afford(failure):
-                variant.counters.errors += 1
+                variant.failed(call, failure, tries, started_ns)
                 raise failure from failure.__cause__ or earlier
             earlier = failure
             variant.counters.retries += 1
@@ -139,7 +139,7 @@ class Line:
             first_byte_ns=answer.first_byte_ns - answer.sent_ns,
             total_ns=ended_ns - started_ns,
         )
-        variant.latency.record(timings)
+        variant.succeeded(call, timings, tries, ended_ns)
         return Response(data, answer.status, answer.headers, timings, tries)
 
     def _classify(self, variant: Variant, call: Call[T], wire: WireRequest, answer: Answer) -> T:

@@ -23,6 +23,7 @@ from cexnet.http.meters import METERS, LimitsView, MeterRegistry
 from cexnet.http.metrics import RestCounters, RestLatency, RestMetrics
 from cexnet.http.orders import Orders
 from cexnet.http.session import HttpSession
+from cexnet.http.slow import SlowCall
 from cexnet.http.strategies import (
     AuthStrategy,
     ExceptionHandlerStrategy,
@@ -35,7 +36,7 @@ from cexnet.http.variant import Variants
 from cexnet.http.warmth import Warmth
 from cexnet.types import Order, OrderRequest
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown
-from cexnet_core.latency import LatencyRecorder
+from cexnet_core.meter import Measurement, MetricsPolicy, Stages, rate_of, stages_of
 from cexnet_core.secret import Secret
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class RestManager(AnyRequest):
     exchange's clock measured in the background, from the first call on; it is measured after
     a skew error in any case. ``clocks`` are shared by the managers of a factory: one task then
     measures a host for all of them, and ends with the last; left out, the clock is this manager's.
+    ``policy`` says what is kept of the recent past for ``metrics()`` and ``slowest()``.
 
     Use it as ``async with``, or call ``close()``. Its only tasks are that measuring one and the
     one of ``keep_warm()``.
@@ -83,9 +85,10 @@ class RestManager(AnyRequest):
         meters: MeterRegistry = METERS,
         clocks: ClockRegistry | None = None,
         options: ConnectionOptions | None = None,
+        policy: MetricsPolicy | None = None,
     ) -> None:
         super().__init__()
-        self._variants = Variants(strategies)
+        self._variants = Variants(strategies, policy if policy is not None else MetricsPolicy())
         if deadline_s <= 0 or connections < 1 or max_body_bytes < 1:
             raise ConfigurationError("deadline_s, connections and max_body_bytes must all be above zero")
         if clock_every_s is not None and clock_every_s <= 0:
@@ -205,6 +208,7 @@ class RestManager(AnyRequest):
         """A snapshot of everything that was counted. Not for the hot path."""
         line = self._line
         variants = self._variants.metrics()
+        measured = [self.measure()]
         return RestMetrics(
             name=self.name,
             requests=sum(variant.requests for variant in variants),
@@ -220,12 +224,32 @@ class RestManager(AnyRequest):
             retry_budget=line.budget.metrics(),
             hedges=line.hedger.metrics() if line.hedger is not None else None,
             clock=self._keeper.metrics(),
+            rate=rate_of(measured),
+            stages=stages_of(measured),
         )
 
-    def stages(self) -> dict[str, LatencyRecorder]:
+    def measure(self) -> Measurement:
+        """The histograms behind ``metrics().stages``, since the start and of late."""
+        return self._variants.measuring.meter.measure()
+
+    def slowest(self, most: int | None = None) -> list[SlowCall]:
+        """The slowest calls of the last ``window_s``, failed ones included, slowest first.
+
+        As many as the policy keeps, or at most ``most``.
+        """
+        return self._variants.measuring.meter.slowest(most)
+
+    def reset_metrics(self) -> None:
+        """Count and measure from now on.
+
+        What protects the manager stays as it is, with its counts: breakers, retry budget,
+        hedges, clock, limits, the pool, and orders without an outcome.
+        """
+        self._variants.reset()
+
+    def stages(self) -> Stages:
         """A copy of the histograms of all variants together, by stage, for an exporter."""
-        total = self._variants.latency()
-        return {stage: getattr(total, stage) for stage in total.STAGES}
+        return self._variants.stages()
 
     def limits(self) -> LimitsView:
         """What is left of every limit in use, who waits for room, and the ban."""

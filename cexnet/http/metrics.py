@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cexnet.http.answers import Timings
 from cexnet.http.breakers import BreakerMetrics
@@ -11,7 +12,11 @@ from cexnet.http.clock_sync import ClockMetrics
 from cexnet.http.hedge import HedgeMetrics
 from cexnet.http.session import PoolUsage
 from cexnet_core.latency import LatencyRecorder
-from cexnet_core.summary import LatencySummary
+from cexnet_core.summary import LatencySummary, Rate, StageMetrics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class RestLatency:
@@ -31,6 +36,16 @@ class RestLatency:
         """Add what ``other`` holds to ours."""
         for stage in self.STAGES:
             getattr(self, stage).merge(getattr(other, stage))
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """The newest totals in ns: the live ring, as ``LatencyRecorder.samples``."""
+        return self.total.samples
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for stage in self.STAGES:
+            getattr(self, stage).reset()
 
     def record(self, timings: Timings) -> None:
         """Add the stages of one successful call."""
@@ -52,6 +67,10 @@ class RestCounters:
     errors: int = 0
     tries: int = 0
     retries: int = 0
+
+    def reset(self) -> None:
+        """Count from now on."""
+        self.requests = self.errors = self.tries = self.retries = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +111,12 @@ class RestVariantMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RestMetrics:
-    """Everything a RestManager has counted since it was made.
+    """Everything a RestManager has counted since it was made or ``reset_metrics()`` was called.
 
-    ``requests`` to ``retries`` are totals over ``variants``. ``placing`` orders are on their
-    way now, ``unsettled`` ones have an unknown outcome. ``retry_budget`` is shared with the
-    other managers of the host. ``hedges`` is ``None`` when reads are not hedged.
+    ``requests`` to ``retries`` are totals over ``variants``, ``rate`` is of requests, ``stages``
+    are those of ``RestLatency`` by name over all variants: successful calls alone. ``placing``
+    orders are on their way now, ``unsettled`` ones have an unknown outcome. ``retry_budget`` is
+    shared with the other managers of the host. ``hedges`` is ``None`` when reads are not hedged.
     """
 
     name: str
@@ -113,3 +133,5 @@ class RestMetrics:
     retry_budget: BudgetMetrics
     hedges: HedgeMetrics | None
     clock: ClockMetrics
+    rate: Rate
+    stages: dict[str, StageMetrics]

@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from cexnet.http.answers import Timings
+from cexnet.http.endpoint import Call
+from cexnet.http.measuring import Measuring
 from cexnet.http.meters import HostMeters
 from cexnet.http.metrics import RestCounters, RestLatency, RestVariantMetrics
 from cexnet.http.strategies import RestStrategySet
+from cexnet_core.errors import CexnetError
+from cexnet_core.meter import MetricsPolicy, Stages
 
 
 class Variant:
     """One strategy set under a name. Raises StrategyError when the set cannot be used.
 
-    ``measured`` continues the measurements of an earlier variant of the same name.
+    ``measuring`` is the manager's; ``measured`` continues the measurements of an earlier variant
+    of the same name.
     """
 
     __slots__ = (
@@ -23,13 +29,20 @@ class Variant:
         "exceptions",
         "latency",
         "limits",
+        "measuring",
         "name",
         "request",
         "retry",
         "strategies",
     )
 
-    def __init__(self, name: str, strategies: RestStrategySet, measured: Variant | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        strategies: RestStrategySet,
+        measuring: Measuring,
+        measured: Variant | None = None,
+    ) -> None:
         strategies.validate()
         self.name = name
         self.strategies = strategies
@@ -38,8 +51,19 @@ class Variant:
         self.limits = strategies.limits
         self.retry = strategies.retry
         self.exceptions = strategies.exceptions
+        self.measuring = measuring
         self.counters: RestCounters = measured.counters if measured else RestCounters()
         self.latency: RestLatency = measured.latency if measured else RestLatency()
+
+    def succeeded(self, call: Call[Any], timings: Timings, tries: int, ended_ns: int) -> None:
+        """A call ended well under this variant, at ``ended_ns`` of ``ticks_ns``."""
+        self.latency.record(timings)
+        self.measuring.succeeded(self.name, call, timings, tries, ended_ns)
+
+    def failed(self, call: Call[Any], error: CexnetError, tries: int, started_ns: int) -> None:
+        """A call that began at ``started_ns`` of ``ticks_ns`` ended with ``error`` under this variant."""
+        self.counters.errors += 1
+        self.measuring.failed(self.name, call, error, tries, started_ns)
 
     def metrics(self) -> RestVariantMetrics:
         """A snapshot."""
@@ -49,9 +73,11 @@ class Variant:
 class Variants:
     """The variants of one manager by name, and the one that is in use."""
 
-    def __init__(self, strategies: RestStrategySet) -> None:
-        self.current = Variant("1", strategies)
-        self._by_name = {self.current.name: self.current}
+    def __init__(self, strategies: RestStrategySet, policy: MetricsPolicy) -> None:
+        self._by_name: dict[str, Variant] = {}
+        self.measuring = Measuring(policy, lambda: (self._calls(), self.stages()))
+        self.current = Variant("1", strategies, self.measuring)
+        self._by_name[self.current.name] = self.current
         self._limiters = [self.current.limits]
         self._meters: HostMeters | None = None
 
@@ -64,7 +90,7 @@ class Variants:
         """Take the strategies in ``changed``, by slot, into use; raises as Variant does."""
         name = name or str(len(self._by_name) + 1)
         strategies = replace(self.current.strategies, **changed)
-        self.current = Variant(name, strategies, self._by_name.get(name))
+        self.current = Variant(name, strategies, self.measuring, self._by_name.get(name))
         self._by_name[name] = self.current
         if not any(self.current.limits is known for known in self._limiters):
             self._limiters.append(self.current.limits)
@@ -76,12 +102,22 @@ class Variants:
         """A snapshot of each, in the order in which their names first appeared."""
         return tuple(variant.metrics() for variant in self._by_name.values())
 
-    def latency(self) -> RestLatency:
-        """The histograms of all variants added up, without the rings of newest samples."""
+    def stages(self) -> Stages:
+        """The histograms of all variants added up by stage, without the rings of newest samples."""
         total = RestLatency(capacity=1)
         for variant in self._by_name.values():
             total.merge(variant.latency)
-        return total
+        return {stage: getattr(total, stage) for stage in total.STAGES}
+
+    def reset(self) -> None:
+        """Count and measure from now on."""
+        for variant in self._by_name.values():
+            variant.counters.reset()
+            variant.latency.reset()
+        self.measuring.meter.reset()
+
+    def _calls(self) -> int:
+        return sum(variant.counters.requests for variant in self._by_name.values())
 
     def close(self) -> None:
         """Close every limiter that was ever in use: calls may still wait in an earlier one."""

@@ -33,6 +33,9 @@ from cexnet.websocket.strategies import (
     WebSocketStrategySet,
 )
 from cexnet.websocket.topics import TopicEvent, TopicReport
+from cexnet_core.meter import MetricsPolicy
+from cexnet_core.slow import SlowMessage
+from cexnet_core.summary import Rate, StageMetrics
 
 __all__ = [
     "ConnectionStrategy",
@@ -46,12 +49,16 @@ __all__ = [
     "LivenessPolicy",
     "Loss",
     "MessageParser",
+    "MetricsPolicy",
     "Network",
+    "Rate",
     "ReconnectPolicy",
     "Renewal",
     "Restored",
     "SessionState",
     "Settlement",
+    "SlowMessage",
+    "StageMetrics",
     "Standing",
     "StateChange",
     "StreamChanges",

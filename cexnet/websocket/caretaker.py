@@ -27,6 +27,7 @@ class Caretaker:
     """Owns every task that belongs to no single connection, until ``close()``.
 
     ``lag`` records how late each look came, in ns: that long something blocked the loop.
+    ``on_look`` is called at each look.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Caretaker:
         tally: Tally,
         bundles: Callable[[], Iterable[Bundle]],
         router: Callable[[], Router],
+        on_look: Callable[[], None],
     ) -> None:
         self.lag = LatencyRecorder(4096)
         self._setting = setting
         self._tally = tally
         self._bundles = bundles
         self._router = router
+        self._on_look = on_look
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -77,6 +80,7 @@ class Caretaker:
                 if session.roll_due_s is not None and now_s >= session.roll_due_s:
                     session.roll_due_s = now_s + ROLL_RETRY_S
                     self.own(self._roll(bundle, session), f"roll-{session.connection_id}")
+        self._on_look()
 
     async def _look_regularly(self) -> None:
         clock = self._setting.clock

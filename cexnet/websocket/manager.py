@@ -17,7 +17,7 @@ from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.live import Changeable, Live, Standing
-from cexnet.websocket.metrics import LatencySummary, VariantMetrics, WebSocketLatency, WebSocketMetrics
+from cexnet.websocket.measuring import Measured, Measuring
 from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
@@ -28,6 +28,7 @@ from cexnet.websocket.tally import Tally
 from cexnet.websocket.topics import TopicReport
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.events import EventKind, SubscriptionAck
+from cexnet_core.meter import MetricsPolicy
 from cexnet_core.route import Router
 from cexnet_core.tap import FrameTap
 
@@ -39,7 +40,7 @@ StateListener = Callable[[StateChange], object]
 TopicListener = Callable[[TopicReport], object]
 
 
-class WebSocketManager(Changeable):
+class WebSocketManager(Measured, Changeable):
     """Connects, subscribes, stays connected, and delivers typed events, inline or queued.
 
     Inline: ``handler`` is a callable that takes one event, or a compiled ``EventSink``,
@@ -54,7 +55,8 @@ class WebSocketManager(Changeable):
     begins with one, and one with a hole is mended before it goes on; ``on_book`` is told.
     ``redundancy`` keeps that many connections on the same topics; the first arrival of
     each event is delivered. A ``tap`` gets a copy of every raw message, for a recorder.
-    ``standing`` says what ``initialize()`` streams when it is not told.
+    ``standing`` says what ``initialize()`` streams when it is not told, ``policy`` what is kept
+    of the recent past for ``metrics()`` and ``slowest()``.
 
     Not thread-safe: use it from the loop that called ``initialize()``.
     """
@@ -71,6 +73,7 @@ class WebSocketManager(Changeable):
         redundancy: int = 1,
         tap: FrameTap | None = None,
         standing: Standing = _STANDING,
+        policy: MetricsPolicy | None = None,
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
@@ -78,20 +81,36 @@ class WebSocketManager(Changeable):
         self.redundancy = redundancy
         self._on_state = on_state
         self._on_topic = on_topic
-        self._variants: list[MessageParser] = []
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
         self._setting = Setting(strategies, tap=tap)
         self._register = Register(strategies)
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
-            self._setting, self._tally, lambda: self._fleet.bundles, lambda: self.router
+            self._setting,
+            self._tally,
+            lambda: self._fleet.bundles,
+            lambda: self.router,
+            lambda: self._measuring.advance(),
         )
         self._overflow = Overflow(self._fleet.feeding, self._on_dropped_depth)
+        Measured.__init__(
+            self,
+            Measuring(
+                policy if policy is not None else MetricsPolicy(),
+                lambda: self.strategies.parser,
+                self._setting,
+                self._caretaker,
+                self._tally,
+                self._overflow,
+                self._fleet,
+                self._books,
+            ),
+        )
         self._handler: Handler | Delivery | None = None
         self._subscriber = Subscriber(strategies, self._register, self._fleet, self._books, self._overflow)
         live = Live(standing, self._setting, self._fleet.sessions, self._subscriber)
-        super().__init__(name, live)
+        Changeable.__init__(self, name, live)
         self._backchannel = BackChannel(self._setting, self._fleet.sessions, name)
         self._moved = asyncio.Event()
 
@@ -274,34 +293,9 @@ class WebSocketManager(Changeable):
     ) -> None:
         await self.close()
 
-    @property
-    def latency(self) -> WebSocketLatency:
-        """The recorders, as they stand."""
-        router, setting = self.router, self._setting
-        return WebSocketLatency(
-            router.decoded,
-            router.handled,
-            router.total,
-            setting.first_event,
-            self._caretaker.lag,
-            setting.connect,
-        )
-
     async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:
         """Round trip to the exchange in seconds, by connection; ``None`` without an answer in time."""
         return await self._fleet.ping(deadline_s)
-
-    def metrics(self) -> WebSocketMetrics:
-        """Everything counted since the manager was made."""
-        variants = tuple(VariantMetrics.of(parser) for parser in self._variants)
-        return self._tally.snapshot(
-            variants or (VariantMetrics.of(self.strategies.parser),),
-            self._overflow.metrics(),
-            tuple(self._fleet.sessions.values()),
-            LatencySummary.of(self._setting.first_event),
-            LatencySummary.of(self._caretaker.lag),
-            recovered_books=self._books.recovered,
-        )
 
     # What sessions tell
 
@@ -362,8 +356,7 @@ class WebSocketManager(Changeable):
             self._caretaker.own(before.close(), "books")
 
     def _take(self, parser: MessageParser) -> None:
-        if all(parser is not known for known in self._variants):
-            self._variants.append(parser)
+        self._measuring.take(parser)
         self._backchannel.listen(parser.router)
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cexnet.websocket.delivery import Delivery
 from cexnet.websocket.strategies import MessageParser
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.summary import LatencySummary as LatencySummary
+from cexnet_core.summary import Rate, StageMetrics
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _Key = TypeVar("_Key")
 
@@ -19,18 +24,32 @@ _Key = TypeVar("_Key")
 class WebSocketLatency:
     """The recorders of a manager, live: ``.samples`` of each is a numpy view of the newest.
 
-    ``decoded``, ``handled`` and ``total`` are stages of the receive line (the parser's in
-    use; the first two of one message in eight), ``first_event`` the time from a start or a
-    loss to the first data after it, ``loop_lag`` how late the event loop was, ``connect`` how
-    long each connection took to be made, from DNS to the upgrade.
+    Of the receive line (the parser's in use): ``decoded`` from the socket read, or the end of
+    the message before in the same read, to the event; ``dispatched`` until its handler is
+    called; ``handled`` until it returns; ``total`` all of it. ``one_way`` is from the
+    exchange's clock to the read, the difference of the two clocks included. All but ``total``
+    are of one message in eight, see ``router.timer.every``.
+
+    ``first_event`` is the time from a start or a loss to the first data after it,
+    ``loop_lag`` how late the event loop was, ``connect`` how long each connection took to be
+    made, from DNS to the upgrade, ``queue_waits`` the time from a queue's end to its head, for
+    each delivery.
     """
 
     decoded: LatencyRecorder
+    dispatched: LatencyRecorder
     handled: LatencyRecorder
     total: LatencyRecorder
+    one_way: LatencyRecorder
     first_event: LatencyRecorder
     loop_lag: LatencyRecorder
     connect: LatencyRecorder
+    queue_waits: tuple[LatencyRecorder, ...] = ()
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """The newest totals in ns: the live ring, as ``LatencyRecorder.samples``."""
+        return self.total.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,19 @@ class StreamMetrics:
     redundant: int
     reorders: int
     handler_errors: int
+
+    def plus(self, other: StreamMetrics, times: int = 1) -> StreamMetrics:
+        """The same stream with the counts of ``other`` added so many times; -1 takes them off."""
+        return StreamMetrics(
+            self.kind,
+            self.symbol,
+            self.delivered + times * other.delivered,
+            self.gaps + times * other.gaps,
+            self.duplicates + times * other.duplicates,
+            self.redundant + times * other.redundant,
+            self.reorders + times * other.reorders,
+            self.handler_errors + times * other.handler_errors,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +171,11 @@ class DeliveryMetrics:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketMetrics:
-    """Counters of a whole manager, since it was made.
+    """Counters of a whole manager, since it was made or ``reset_metrics()`` was called.
+
+    ``rate`` is of messages. ``stages`` are those of ``WebSocketLatency`` by name, over all
+    parsers, and ``queue_wait``, over all deliveries; the stages that are timed on one message
+    in eight count and are rated as often.
 
     ``decode`` counts messages by the path that decoded them, ``events`` decoded events
     by kind. ``unrouted`` counts events that no subscription asked for (those
@@ -188,6 +224,8 @@ class WebSocketMetrics:
     loop_lag: LatencySummary
     variants: tuple[VariantMetrics, ...]
     deliveries: tuple[DeliveryMetrics, ...]
+    rate: Rate
+    stages: dict[str, StageMetrics]
 
 
 def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ...]:
@@ -197,7 +235,7 @@ def total_streams(variants: Iterable[VariantMetrics]) -> tuple[StreamMetrics, ..
         for stream in variant.streams:
             key = (stream.kind, stream.symbol)
             other = found.get(key)
-            found[key] = stream if other is None else _sum(stream, other)
+            found[key] = stream if other is None else stream.plus(other)
     return tuple(found.values())
 
 
@@ -207,16 +245,3 @@ def total_counts(counts: Iterable[dict[_Key, int]]) -> dict[_Key, int]:
     for count in counts:
         total.update(count)
     return dict(total)
-
-
-def _sum(one: StreamMetrics, two: StreamMetrics) -> StreamMetrics:
-    return StreamMetrics(
-        one.kind,
-        one.symbol,
-        one.delivered + two.delivered,
-        one.gaps + two.gaps,
-        one.duplicates + two.duplicates,
-        one.redundant + two.redundant,
-        one.reorders + two.reorders,
-        one.handler_errors + two.handler_errors,
-    )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cexnet.websocket.delivery import Delivery
-from cexnet.websocket.metrics import DeliveryMetrics
 from cexnet.websocket.reconnect import Loss
 from cexnet.websocket.session import Session
 from cexnet_core.errors import ConfigurationError, ConnectionClosed
@@ -19,7 +18,7 @@ from cexnet_core.queue import EventQueue
 
 
 class Overflow:
-    """The deliveries of one manager, until it is closed.
+    """The ``deliveries`` of one manager, in the order in which they were given, until it is closed.
 
     ``feeding`` tells which connections feed a queue, ``on_gap`` is told of each symbol
     whose depth event was dropped. Everything runs on the event loop's thread.
@@ -28,7 +27,7 @@ class Overflow:
     def __init__(
         self, feeding: Callable[[EventQueue], Iterable[Session]], on_gap: Callable[[str], object]
     ) -> None:
-        self._deliveries: list[Delivery] = []
+        self.deliveries: list[Delivery] = []
         self._held: set[Session] = set()
         self._feeding = feeding
         self._on_gap = on_gap
@@ -42,13 +41,13 @@ class Overflow:
             return handler
         if handler.is_closed:
             raise ConfigurationError("this Delivery is closed, its consumers have ended: make a new one")
-        if all(handler is not known for known in self._deliveries):
+        if all(handler is not known for known in self.deliveries):
             queue = handler.queue
             if (queue.on_full, queue.on_room, queue.on_gap) != (None, None, None):
                 raise ConfigurationError("this Delivery is wired already: give each manager one of its own")
             queue.on_full = queue.on_room = self.settle
             queue.on_gap = self._on_gap
-            self._deliveries.append(handler)
+            self.deliveries.append(handler)
         return handler.queue
 
     @property
@@ -59,7 +58,7 @@ class Overflow:
     def settle(self) -> None:
         """Hold, end and release connections as the queues are now."""
         held: set[Session] = set()
-        for delivery in self._deliveries:
+        for delivery in self.deliveries:
             if not delivery.queue.is_full:
                 continue
             for session in self._feeding(delivery.queue):
@@ -74,7 +73,7 @@ class Overflow:
     def conflate(self, suits: Callable[[EventQueue], bool]) -> int:
         """Conflate what ``suits``, until ``restore()``; how many queues that relieves."""
         relieved = 0
-        for delivery in self._deliveries:
+        for delivery in self.deliveries:
             if delivery.queue.policy != "conflate" and suits(delivery.queue):
                 delivery.conflate()
                 relieved += 1
@@ -82,18 +81,14 @@ class Overflow:
 
     def restore(self) -> int:
         """Give every queue its own policy back; how many had another one."""
-        relieved = [delivery for delivery in self._deliveries if delivery.is_conflating]
+        relieved = [delivery for delivery in self.deliveries if delivery.is_conflating]
         for delivery in relieved:
             delivery.restore()
         return len(relieved)
 
-    def metrics(self) -> tuple[DeliveryMetrics, ...]:
-        """The counters of every delivery, in the order in which they were given."""
-        return tuple(DeliveryMetrics.of(delivery) for delivery in self._deliveries)
-
     async def close(self) -> None:
         """End the consumers once they have taken what waits. Idempotent."""
-        for delivery in self._deliveries:
+        for delivery in self.deliveries:
             await delivery.close()
 
 

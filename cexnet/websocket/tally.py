@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.metrics import (
@@ -16,12 +16,16 @@ from cexnet.websocket.metrics import (
 )
 from cexnet.websocket.session import Session
 from cexnet.websocket.topics import TopicReport
+from cexnet_core.summary import Rate, StageMetrics
 
 
 class Tally:
     """Counters of one manager; :meth:`snapshot` adds those of its parsers and connections."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self.rolls = 0
         self.care_errors = 0
         self.listener_errors = 0
@@ -51,6 +55,19 @@ class Tally:
         self._probes += session.probes
         self._strategy_errors += session.strategy_errors
 
+    def messages(self, sessions: Iterable[Session]) -> int:
+        """Messages on all connections, those of ``sessions`` and those that are gone."""
+        return self._messages + sum(session.link.messages for session in sessions)
+
+    def reset(self, sessions: Iterable[Session]) -> None:
+        """Count from now on. What ``sessions`` have counted stays with them and is taken off."""
+        self._forget()
+        for session in sessions:
+            self._discarded -= session.link.discarded
+            self._messages -= session.link.messages
+            self._probes -= session.probes
+            self._strategy_errors -= session.strategy_errors
+
     def snapshot(
         self,
         variants: tuple[VariantMetrics, ...],
@@ -60,11 +77,13 @@ class Tally:
         loop_lag: LatencySummary,
         *,
         recovered_books: int,
+        rate: Rate,
+        stages: dict[str, StageMetrics],
     ) -> WebSocketMetrics:
         """Everything counted so far."""
         streams = total_streams(variants)
         return WebSocketMetrics(
-            messages=self._messages + sum(session.link.messages for session in sessions),
+            messages=self.messages(sessions),
             connections=len(sessions),
             events=total_counts(variant.events for variant in variants),
             decode=total_counts(variant.decode for variant in variants),
@@ -95,6 +114,8 @@ class Tally:
             loop_lag=loop_lag,
             variants=variants,
             deliveries=deliveries,
+            rate=rate,
+            stages=stages,
         )
 
 

@@ -78,6 +78,8 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "connection_id": 1,
     },
     "route.Router": lambda: {"schema": SCHEMA, "symbols": SymbolTable()},
+    "slowest.SlowMessages": lambda: {"capacity": 4},
+    "timing.LineTimer": lambda: {"every": 4},
     "tap.FrameTap": lambda: {"capacity_bytes": 1000},
     "unpacking.InflatingSink": lambda: {
         "sink": PyMessageSink(print),

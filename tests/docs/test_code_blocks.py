@@ -42,6 +42,10 @@ EXPECTED = {
     ("docs/performance.md", "latency.total"): r"^total: p50 [1-9]\d* ns, p99\.9 [1-9]\d* ns$",
     ("docs/performance.md", "tame_gc()"): r"^[1-9]\d* objects frozen\n\d+ collections, [1-9]\d* messages$",
     ("docs/simulator.md", "exchange.inject"): r"http://127\.0\.0\.1:\d+ ws://127\.0\.0\.1:\d+",
+    (
+        "docs/telemetry.md",
+        "merge_metrics",
+    ): r"^[1-9]\d* events, p99.9 [1-9]\d* ns, newest .*\n(\w+ (BTCUSDT)? [1-9]\d* \d+ .*\n)+\d+$",
     ("docs/telemetry.md", "monitor.compliance"): r"^binance handling (normal|degraded) \d+% of [1-9]",
     ("docs/websocket-infrastructure.md", "on_state"): r"live -> backing_off(.|\n)*^\{'code 1006': 1\}$",
     ("docs/websocket-infrastructure.md", "stream.roll"): r"^2 connections, 2 rolls, 0 gaps\nTrue {\d+: 0",
@@ -56,6 +60,7 @@ EXPECTED = {
 IN_PIECES = {"docs/add-an-exchange.md": "tests/docs/test_add_an_exchange.py"}
 # Words of a block, and the extra that it needs.
 NEEDS = {
+    "telemetry.arrow": "pyarrow",
     "cexnet.recording": "mcap",
     "cexnet.telemetry.prometheus": "prometheus_client",
     "opentelemetry": "opentelemetry.sdk",
