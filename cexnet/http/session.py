@@ -142,6 +142,7 @@ class HttpSession:
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
         self._pool: _Pool | None = None
         self._half_read: set[StreamReader] = set()
+        self._connecting: set[asyncio.Timeout] = set()
         self._closed = False
 
     @property
@@ -174,11 +175,20 @@ class HttpSession:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
         pool, self._pool = self._pool, None
+        # aiohttp tells those who wait for a head or for a connection, but forgets those who open one
+        # and those who wait for a body.
+        for limit in self._connecting:
+            if not limit.expired():
+                limit.reschedule(0.0)
         for content in self._half_read:
-            # aiohttp tells those who wait for a head, but forgets those who wait for a body.
             content.set_exception(aiohttp.ServerDisconnectedError())
-        if pool is not None:
-            await pool.connector.close()
+        try:
+            # What a proxy has not answered when the connector closes would stay open for good.
+            while self._connecting:
+                await asyncio.sleep(0)
+        finally:
+            if pool is not None:
+                await pool.connector.close()
 
     async def _send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
         """One try on one connection; raises _StaleConnection when that was dead."""
@@ -191,8 +201,12 @@ class HttpSession:
         started_ns = ticks_ns()
         status = 0
         try:
-            async with asyncio.timeout_at(deadline):
-                connection = await pool.connector.connect(pool.origin, [], _CONNECT)
+            async with asyncio.timeout_at(deadline) as limit:
+                self._connecting.add(limit)
+                try:
+                    connection = await pool.connector.connect(pool.origin, [], _CONNECT)
+                finally:
+                    self._connecting.discard(limit)
                 protocol, transport = await _alive(connection, pool.used)
                 protocol.set_response_params(skip_payload=wire.method == "HEAD", read_until_eof=True)
                 attempt.sent_ns = ticks_ns()
@@ -217,6 +231,8 @@ class HttpSession:
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _fault(error, attempt, status) from None
         except TimeoutError:
+            if self._closed and not attempt.sent_ns:
+                raise TransportFault("closed", "the RestManager was closed", sent=False) from None
             raise TransportFault(
                 "deadline", "the deadline passed", sent=bool(attempt.sent_ns), status=status
             ) from None
