@@ -56,7 +56,8 @@ class Orders:
             self._remember(own_id)
             raise
         except DuplicateOrder as error:
-            if order.client_order_id and own_id not in self._unsettled and withdrawal.tries == 1:
+            # Earlier tries of this call surely did nothing, else there would have been no other.
+            if order.client_order_id and own_id not in self._unsettled:
                 raise
             duplicate = error
         except asyncio.CancelledError:
@@ -65,7 +66,7 @@ class Orders:
             raise
         finally:
             del self._placing[own_id]
-        # The id is taken, and by us: we have minted it, or an earlier try had no clear answer.
+        # The id is taken, and by us: we have minted it, or an earlier call had no clear answer.
         return await self._accepted(order, own_id, duplicate, deadline)
 
     async def cancel(self, symbol: str, order_id: str, client_order_id: str, deadline: float) -> Order:
