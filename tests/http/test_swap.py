@@ -15,6 +15,7 @@ from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import Reservation, RetryStrategy
 from cexnet_core.errors import (
     CexnetError,
+    ConfigurationError,
     ExchangeUnavailable,
     OutcomeUnknown,
     RequestNotSent,
@@ -109,6 +110,19 @@ async def test_a_set_that_cannot_be_used_changes_nothing() -> None:
         assert rest.strategies is before
         await rest.ping()
         assert [one.name for one in rest.metrics().variants] == ["1"]
+
+
+async def test_a_limiter_that_counts_for_another_host_changes_nothing() -> None:
+    async with Peer(reply(TIME)) as peer, Peer(reply(TIME)) as other, manager(other) as its_own:
+        await its_own.ping()
+        async with manager(peer) as rest:
+            before = rest.strategies
+            with pytest.raises(ConfigurationError, match="another host"):
+                rest.swap(limits=its_own.strategies.limits)
+            rest.swap(retry=FullJitterRetry())
+            assert rest.strategies.limits is before.limits
+            assert [one.name for one in rest.metrics().variants] == ["1", "2"]
+        await its_own.ping()  # nor has closing this manager closed it
 
 
 async def test_no_strategy_can_have_an_order_sent_twice() -> None:
