@@ -45,7 +45,7 @@ class Orders:
         own_id, label = call.client_order_id, call.endpoint.label
         if own_id in self._placing:
             raise _in_flight(call)
-        call.parse = partial(_own_order, call.parse, own_id)
+        call.parse = partial(_asked_order, call.parse, "", own_id)
         call.withdrawal = withdrawal = Withdrawal(label, own_id)
         self._placing[own_id] = order, withdrawal
         try:
@@ -85,6 +85,7 @@ class Orders:
                 filled_quantity="0",
             )
         call = self._line.variant.request.cancel_order(symbol, order_id, client_order_id)
+        call.parse = partial(_asked_order, call.parse, order_id, client_order_id)
         try:
             return (await self._line.run(call, deadline)).data
         except OutcomeUnknown as error:
@@ -95,6 +96,7 @@ class Orders:
         """See ``RestManager.query_order``."""
         _one_id(order_id, client_order_id)
         call = self._line.variant.request.query_order(symbol, order_id, client_order_id)
+        call.parse = partial(_asked_order, call.parse, order_id, client_order_id)
         return (await self._line.run(call, deadline)).data
 
     def settle_s(self) -> float:
@@ -136,11 +138,12 @@ class Orders:
             del self._unsettled[next(iter(self._unsettled))]
 
 
-def _own_order(parse: Callable[[bytes], Order], client_order_id: str, body: bytes) -> Order:
-    """The placed order. Raises ValueError when the answer is about another one."""
+def _asked_order(parse: Callable[[bytes], Order], order_id: str, client_order_id: str, body: bytes) -> Order:
+    """The order of that one id. Raises ValueError when the answer is about another one."""
     order = parse(body)
-    if order.client_order_id and order.client_order_id != client_order_id:
-        raise ValueError(f"the answer is about order {order.client_order_id!r}, not ours")
+    said, asked = (order.order_id, order_id) if order_id else (order.client_order_id, client_order_id)
+    if said and said != asked:
+        raise ValueError(f"the answer is about order {said!r}, not {asked!r}")
     return order
 
 
