@@ -64,6 +64,7 @@ class Call(Generic[T]):
     ``scope_key`` tells buckets apart that the exchange keeps per symbol. ``parse``
     turns the body of a successful answer into the result; it raises
     ``msgspec.MsgspecError`` when the body is not what the exchange documents.
+    ``hidden`` are texts in the body that nobody may read in an error.
     ``withdrawal``, on a new order, lets a cancel take it back until its bytes are written.
     """
 
@@ -77,6 +78,7 @@ class Call(Generic[T]):
     client_order_id: str = ""
     idempotent: bool = True
     priority: Priority = Priority.QUERY
+    hidden: tuple[str, ...] = ()
     withdrawal: Withdrawal | None = None
 
     def __repr__(self) -> str:

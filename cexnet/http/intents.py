@@ -115,30 +115,34 @@ def build_call(
         endpoint = replace(endpoint, signed=signed)
     if weight is None:
         weight = endpoint.weigh(dict(pairs(params))) if endpoint.weigh else endpoint.weight
+    hidden: list[str] = []
     return Call(
         endpoint=endpoint,
         path=path,
         parse=parse,
         params=params,
-        body=b"" if body is None else body if isinstance(body, bytes) else _as_json(body),
+        body=b"" if body is None else body if isinstance(body, bytes) else _as_json(body, hidden),
         weight=weight,
         client_order_id=client_order_id,
         idempotent=endpoint.idempotent if idempotent is None else idempotent,
         priority=endpoint.priority if priority is None else priority,
+        hidden=tuple(hidden),
     )
 
 
-def _as_json(body: Any) -> bytes:
+def _as_json(body: Any, hidden: list[str]) -> bytes:
+    """``body`` as JSON; the secrets in it are added to ``hidden``."""
+
+    def revealed(value: Any) -> str:
+        if not isinstance(value, Secret):
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+        hidden.append(value.reveal().decode())
+        return hidden[-1]
+
     try:
-        return msgspec.json.encode(body, enc_hook=_revealed)
+        return msgspec.json.encode(body, enc_hook=revealed)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"the body cannot be written as JSON: {error}") from None
-
-
-def _revealed(value: Any) -> str:
-    if isinstance(value, Secret):
-        return value.reveal().decode()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _not_offered(intent: str) -> ConfigurationError:

@@ -92,6 +92,8 @@ class Line:
             if may_repeat(call, failure):
                 remaining_s = deadline - asyncio.get_running_loop().time()
                 pause_s = variant.retry.pause_s(call, failure, tries, remaining_s)
+                if pause_s is not None and pause_s >= remaining_s:
+                    pause_s = None  # whatever the strategy says: the deadline bounds the call as a whole
             if pause_s is None or not self._afford(failure):
                 variant.failed(call, failure, tries, started_ns)
                 raise failure from failure.__cause__ or earlier
@@ -122,10 +124,7 @@ class Line:
             except TransportFault as fault:
                 raise variant.exceptions.fault(call, fault) from None
             finally:
-                if attempt.sent_ns:
-                    limits.settle(reservation)
-                else:
-                    limits.give_back(reservation)
+                _guarded(limits.settle if attempt.sent_ns else limits.give_back, reservation)
             data = self._classify(variant, call, wire, answer)
         except BaseException as error:
             breaker.settle(ticket, health(error, sent=attempt.sent_ns != 0), ticks_ns(), 0)

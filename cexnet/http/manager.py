@@ -168,8 +168,8 @@ class RestManager(AnyRequest):
         A try that is under way, or waits in the limiter, ends under the set that it began
         with. ``metrics().variants`` keeps what is measured under each ``name`` apart; a name
         that was used before goes on where it stopped, left empty it is a number. Limits of
-        another table count from now on only. Raises StrategyError and changes
-        nothing when the new set cannot be used.
+        another table count from now on only. Raises StrategyError, or ConfigurationError
+        for a limiter of another host, and changes nothing when the new set cannot be used.
         """
         given = {
             "request": request,

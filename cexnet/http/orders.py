@@ -45,7 +45,7 @@ class Orders:
         own_id, label = call.client_order_id, call.endpoint.label
         if own_id in self._placing:
             raise _in_flight(call)
-        call.parse = partial(_own_order, call.parse, own_id)
+        call.parse = partial(_asked_order, call.parse, "", own_id)
         call.withdrawal = withdrawal = Withdrawal(label, own_id)
         self._placing[own_id] = order, withdrawal
         try:
@@ -56,7 +56,8 @@ class Orders:
             self._remember(own_id)
             raise
         except DuplicateOrder as error:
-            if order.client_order_id and own_id not in self._unsettled and withdrawal.tries == 1:
+            # Earlier tries of this call surely did nothing, else there would have been no other.
+            if order.client_order_id and own_id not in self._unsettled:
                 raise
             duplicate = error
         except asyncio.CancelledError:
@@ -65,7 +66,7 @@ class Orders:
             raise
         finally:
             del self._placing[own_id]
-        # The id is taken, and by us: we have minted it, or an earlier try had no clear answer.
+        # The id is taken, and by us: we have minted it, or an earlier call had no clear answer.
         return await self._accepted(order, own_id, duplicate, deadline)
 
     async def cancel(self, symbol: str, order_id: str, client_order_id: str, deadline: float) -> Order:
@@ -84,6 +85,7 @@ class Orders:
                 filled_quantity="0",
             )
         call = self._line.variant.request.cancel_order(symbol, order_id, client_order_id)
+        call.parse = partial(_asked_order, call.parse, order_id, client_order_id)
         try:
             return (await self._line.run(call, deadline)).data
         except OutcomeUnknown as error:
@@ -94,6 +96,7 @@ class Orders:
         """See ``RestManager.query_order``."""
         _one_id(order_id, client_order_id)
         call = self._line.variant.request.query_order(symbol, order_id, client_order_id)
+        call.parse = partial(_asked_order, call.parse, order_id, client_order_id)
         return (await self._line.run(call, deadline)).data
 
     def settle_s(self) -> float:
@@ -135,11 +138,12 @@ class Orders:
             del self._unsettled[next(iter(self._unsettled))]
 
 
-def _own_order(parse: Callable[[bytes], Order], client_order_id: str, body: bytes) -> Order:
-    """The placed order. Raises ValueError when the answer is about another one."""
+def _asked_order(parse: Callable[[bytes], Order], order_id: str, client_order_id: str, body: bytes) -> Order:
+    """The order of that one id. Raises ValueError when the answer is about another one."""
     order = parse(body)
-    if order.client_order_id and order.client_order_id != client_order_id:
-        raise ValueError(f"the answer is about order {order.client_order_id!r}, not ours")
+    said, asked = (order.order_id, order_id) if order_id else (order.client_order_id, client_order_id)
+    if said and said != asked:
+        raise ValueError(f"the answer is about order {said!r}, not {asked!r}")
     return order
 
 

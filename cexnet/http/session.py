@@ -121,6 +121,7 @@ class HttpSession:
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
         self._pool: Pool | None = None
         self._half_read: set[StreamReader] = set()
+        self._connecting: set[asyncio.Timeout] = set()
         self._closed = False
 
     @property
@@ -141,11 +142,20 @@ class HttpSession:
     async def close(self) -> None:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
+        # aiohttp tells those who wait for a head or for a connection, but forgets those who open one
+        # and those who wait for a body.
+        for limit in self._connecting:
+            if not limit.expired():
+                limit.reschedule(0.0)
         for content in self._half_read:
-            # aiohttp tells those who wait for a head, but forgets those who wait for a body.
             content.set_exception(aiohttp.ServerDisconnectedError())
-        if self._pool is not None:
-            await self._pool.close()
+        try:
+            # What a proxy has not answered when the connector closes would stay open for good.
+            while self._connecting:
+                await asyncio.sleep(0)
+        finally:
+            if self._pool is not None:
+                await self._pool.close()
 
     async def send(self, wire: WireRequest, deadline: float, attempt: Try) -> Answer:
         """Send once and read the answer whole; never sends twice.
@@ -164,8 +174,8 @@ class HttpSession:
         started_ns = ticks_ns()
         status = 0
         try:
-            async with asyncio.timeout_at(deadline):
-                connection = pool.take() or await pool.connect()
+            async with asyncio.timeout_at(deadline) as limit:
+                connection = pool.take() or await self._connect(pool, limit)
                 protocol, transport = connection.protocol, connection.transport
                 assert protocol is not None
                 assert transport is not None
@@ -193,6 +203,8 @@ class HttpSession:
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _fault(error, attempt, status) from None
         except TimeoutError:
+            if self._closed and not attempt.sent_ns:
+                raise TransportFault("closed", "the RestManager was closed", sent=False) from None
             raise TransportFault(
                 "deadline", "the deadline passed", sent=bool(attempt.sent_ns), status=status
             ) from None
@@ -212,6 +224,14 @@ class HttpSession:
             first_byte_ns=first_byte_ns,
             done_ns=ticks_ns(),
         )
+
+    async def _connect(self, pool: Pool, limit: asyncio.Timeout) -> Connection:
+        """Another connection; ``close()`` ends the wait by its ``limit``."""
+        self._connecting.add(limit)
+        try:
+            return await pool.connect()
+        finally:
+            self._connecting.discard(limit)
 
     async def _read(self, content: StreamReader, status: int) -> bytes:
         """The body, bounded also after decompression."""

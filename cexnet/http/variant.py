@@ -90,12 +90,12 @@ class Variants:
         """Take the strategies in ``changed``, by slot, into use; raises as Variant does."""
         name = name or str(len(self._by_name) + 1)
         strategies = replace(self.current.strategies, **changed)
-        self.current = Variant(name, strategies, self.measuring, self._by_name.get(name))
-        self._by_name[name] = self.current
-        if not any(self.current.limits is known for known in self._limiters):
-            self._limiters.append(self.current.limits)
+        variant = Variant(name, strategies, self.measuring, self._by_name.get(name))
+        if not any(variant.limits is known for known in self._limiters):
             if self._meters is not None:
-                self.current.limits.share(self._meters)
+                variant.limits.share(self._meters)
+            self._limiters.append(variant.limits)
+        self.current = self._by_name[name] = variant
         return self.current
 
     def metrics(self) -> tuple[RestVariantMetrics, ...]:

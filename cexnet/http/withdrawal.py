@@ -22,17 +22,16 @@ class Attempt(Protocol):
 class Withdrawal:
     """``with`` around the placing of one order, on the task that places it.
 
-    ``attempt`` is the try under way, set by the line before each; ``tries`` counts them.
-    Raises OrderCancelled when the order was taken back.
+    ``attempt`` is the try under way, set by the line before each. Raises
+    OrderCancelled when the order was taken back.
     """
 
-    __slots__ = ("_cancelling", "_taken_back", "_task", "attempt", "client_order_id", "label", "tries")
+    __slots__ = ("_cancelling", "_taken_back", "_task", "attempt", "client_order_id", "label")
 
     def __init__(self, label: str, client_order_id: str) -> None:
         self.label = label
         self.client_order_id = client_order_id
         self.attempt: Attempt | None = None
-        self.tries = 0
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._taken_back = False
@@ -45,7 +44,6 @@ class Withdrawal:
     def begin_try(self, attempt: Attempt | None) -> None:
         """The line is about to make this try, or, ``None``, sure that the last did nothing."""
         self.attempt = attempt
-        self.tries += attempt is not None
 
     def take_back(self) -> bool:
         """Stop the order from being sent; False when it may be on its way or has an outcome."""

@@ -13,6 +13,7 @@ from cexnet.http.manager import RestManager
 from cexnet_core.errors import (
     CexnetError,
     ClockSkewError,
+    ExchangeUnavailable,
     OutcomeUnknown,
     RateLimited,
     RequestError,
@@ -203,6 +204,17 @@ async def test_an_answer_about_another_order_settles_nothing() -> None:
         with pytest.raises(OutcomeUnknown, match="somebody-elses"):
             await rest.place_order(LIMIT_BUY)
         assert len(peer.seen) == 1
+
+
+@pytest.mark.parametrize("asked", [{"client_order_id": "mine"}, {"order_id": "8"}], ids=str)
+async def test_an_answer_about_another_order_is_no_cancel_and_no_status(asked: dict[str, str]) -> None:
+    other = reply({**PLACED, "origClientOrderId": "another", "clientOrderId": "c1", "status": "CANCELED"})
+    async with Peer(other) as peer, manager(peer) as rest:
+        with pytest.raises(OutcomeUnknown, match="the answer is about order"):
+            await rest.cancel_order("BTCUSDT", **asked)
+        assert len(peer.seen) == 1
+        with pytest.raises(ExchangeUnavailable, match="the answer is about order"):
+            await rest.query_order("BTCUSDT", **asked)
 
 
 @pytest.mark.parametrize("used", ["9" * 20, "9" * 5000, "-1", "many"])

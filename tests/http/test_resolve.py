@@ -25,7 +25,7 @@ from cexnet_core.errors import (
     OutcomeUnknown,
 )
 from tests.http.accounts import LIMIT_BUY
-from tests.http.client import PLACED, manager
+from tests.http.client import PLACED, TIME, manager
 from tests.http.peer import Peer, drop, hang, reply
 
 MINE = replace(LIMIT_BUY, client_order_id="mine")
@@ -204,6 +204,16 @@ async def test_a_duplicate_of_an_id_that_we_minted_was_accepted() -> None:
         peer.steps = [DUPLICATE]
         with pytest.raises(DuplicateOrder):
             await rest.place_order(MINE)
+
+
+async def test_a_duplicate_after_a_try_that_surely_did_nothing_is_the_callers_mistake() -> None:
+    """The id belongs to an earlier order, which must not be taken for this one."""
+    skewed = reply({"code": -1021, "msg": "Timestamp outside of the recvWindow."}, status=400)
+    earlier = reply({**PLACED, "clientOrderId": "mine", "price": "1.00", "status": "FILLED"})
+    async with Peer(skewed, *[reply(TIME)] * 3, DUPLICATE, earlier) as peer, manager(peer) as rest:
+        with pytest.raises(DuplicateOrder):
+            await rest.place_order(MINE)
+        assert [seen.method for seen in peer.seen] == ["POST", "GET", "GET", "GET", "POST"]
 
 
 async def test_a_duplicate_that_cannot_be_looked_up_stays_unknown() -> None:

@@ -84,9 +84,11 @@ KINDS: dict[str, Callable[[RestManager], Any]] = {
     "depth": lambda rest: rest.depth("BTCUSDT"),
     "create listen key": lambda rest: rest.create_listen_key(),
     "keep listen key": lambda rest: rest.keep_listen_key(Secret(LISTEN_KEY)),
-    "param": lambda rest: rest.put("/any", params=[("listenKey", Secret(LISTEN_KEY))], signed=True),
+    # Under names that nothing is masked by.
+    "param": lambda rest: rest.put("/any", params=[("code", Secret(LISTEN_KEY))], signed=True),
+    "list": lambda rest: rest.put("/any", params=[("codes", ["a", Secret(LISTEN_KEY)])], signed=True),
     "body": lambda rest: rest.post(
-        "/any", body={"listenKey": Secret(LISTEN_KEY)}, signed=True, idempotent=False
+        "/any", body={"code": [Secret(LISTEN_KEY)]}, signed=True, idempotent=False
     ),
 }
 

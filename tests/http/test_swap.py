@@ -12,9 +12,10 @@ from cexnet.exchanges import binance_rest
 from cexnet.http.endpoint import Call
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.retry import FullJitterRetry
-from cexnet.http.strategies import RetryStrategy
+from cexnet.http.strategies import Reservation, RetryStrategy
 from cexnet_core.errors import (
     CexnetError,
+    ConfigurationError,
     ExchangeUnavailable,
     OutcomeUnknown,
     RequestNotSent,
@@ -111,6 +112,19 @@ async def test_a_set_that_cannot_be_used_changes_nothing() -> None:
         assert [one.name for one in rest.metrics().variants] == ["1"]
 
 
+async def test_a_limiter_that_counts_for_another_host_changes_nothing() -> None:
+    async with Peer(reply(TIME)) as peer, Peer(reply(TIME)) as other, manager(other) as its_own:
+        await its_own.ping()
+        async with manager(peer) as rest:
+            before = rest.strategies
+            with pytest.raises(ConfigurationError, match="another host"):
+                rest.swap(limits=its_own.strategies.limits)
+            rest.swap(retry=FullJitterRetry())
+            assert rest.strategies.limits is before.limits
+            assert [one.name for one in rest.metrics().variants] == ["1", "2"]
+        await its_own.ping()  # nor has closing this manager closed it
+
+
 async def test_no_strategy_can_have_an_order_sent_twice() -> None:
     asked: list[str] = []
     async with Peer(drop()) as peer, manager(peer) as rest:
@@ -119,3 +133,37 @@ async def test_no_strategy_can_have_an_order_sent_twice() -> None:
             await rest.place_order(LIMIT_BUY)
         assert len(peer.seen) == 1
         assert not asked
+
+
+class Late(RetryStrategy):
+    """Would rather come back an hour later."""
+
+    def pause_s(self, call: Call[Any], error: CexnetError, tries: int, remaining_s: float) -> float | None:
+        return 3600.0
+
+
+async def test_no_strategy_can_pause_beyond_the_deadline() -> None:
+    async with Peer(BUSY) as peer, manager(peer) as rest:
+        rest.swap(retry=Late())
+        async with asyncio.timeout(20):
+            with pytest.raises(ExchangeUnavailable):
+                await rest.server_time_ms()
+        assert (len(peer.seen), rest.counters.retries) == (1, 0)
+
+
+class Breaking(ScopedLimiter):
+    """Counts, and then breaks: so does one that keeps its counts where they cannot be reached."""
+
+    def settle(self, reservation: Reservation) -> None:
+        super().settle(reservation)
+        raise ConnectionError("the counts cannot be reached")
+
+
+async def test_no_limiter_can_hide_what_became_of_an_order(caplog: pytest.LogCaptureFixture) -> None:
+    async with Peer(reply(PLACED), drop()) as peer, manager(peer) as rest:
+        rest.swap(limits=Breaking(binance_rest.LIMITS))
+        assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
+        with pytest.raises(OutcomeUnknown):
+            await rest.place_order(LIMIT_BUY)
+        assert "limits may be off" in caplog.text
+        assert all(not budget.under_way for budget in rest.limits().budgets)

@@ -229,6 +229,33 @@ async def test_close_ends_what_waits_for_a_connection() -> None:
         assert len(peer.seen) == 1
 
 
+@pytest.mark.parametrize("proxy", [None, "http", "socks5"])
+async def test_close_ends_what_opens_a_connection(proxy: str | None) -> None:
+    """Neither a handshake nor a proxy that never answers outlives the manager."""
+    held = sockets()
+    arrived, gone = asyncio.Event(), asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = ConnectionOptions(proxy=f"{proxy}://127.0.0.1:{port}" if proxy else None)
+    rest = RestManager(strategies(), base_url=f"https://localhost:{port}", options=options, deadline_s=600.0)
+    order = asyncio.create_task(rest.place_order(LIMIT_BUY))
+    await arrived.wait()
+    await rest.close()
+    with pytest.raises(RequestNotSent):
+        await asyncio.wait_for(order, 4)
+    await gone.wait()
+    server.close()
+    await until(lambda: sockets() <= held, "no socket left")
+
+
 async def test_a_head_that_never_ends_is_bounded() -> None:
     async def endless(seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
