@@ -148,6 +148,11 @@ class Monitor:
     ) -> None:
         await self.close()
 
+    @property
+    def pauses(self) -> GcWatch:
+        """What times the garbage collector while the monitor runs."""
+        return self._pauses
+
     def compliance(self) -> list[tuple[str, Compliance]]:
         """Every target as it stands, with its manager's name."""
         return [

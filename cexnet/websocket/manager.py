@@ -22,12 +22,14 @@ from cexnet.websocket.overflow import Overflow
 from cexnet.websocket.register import Handler, Register
 from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
+from cexnet.websocket.stages import stages_of
 from cexnet.websocket.strategies import MessageParser, WebSocketStrategySet
 from cexnet.websocket.tally import Tally
 from cexnet.websocket.topics import TopicReport
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.events import DecodeError, Event, EventKind, RawMessage, SubscriptionAck
 from cexnet_core.hotlog import process_log
+from cexnet_core.latency import LatencyRecorder
 from cexnet_core.route import Router
 from cexnet_core.tap import FrameTap
 
@@ -93,7 +95,7 @@ class WebSocketManager:
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
         self._setting = Setting(strategies, tap=tap)
-        self._register = Register(strategies)
+        self._register = Register(strategies, self._tally.ended)
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
             self._setting, self._tally, lambda: self._fleet.bundles, lambda: self.router
@@ -112,6 +114,11 @@ class WebSocketManager:
     def live(self) -> bool:
         """Whether every topic is carried by a live connection, and there is at least one."""
         return bool(self._fleet.bundles) and all(bundle.live for bundle in self._fleet.bundles)
+
+    @property
+    def states(self) -> dict[int, SessionState]:
+        """Where each connection that is not closed stands, by its id."""
+        return {number: session.state for number, session in self._fleet.sessions.items()}
 
     async def initialize(
         self,
@@ -322,6 +329,10 @@ class WebSocketManager:
             router.decoded, router.handled, router.total, setting.first_event, self._caretaker.lag
         )
 
+    def stages(self) -> dict[str, LatencyRecorder]:
+        """Copies of the histograms, those of parsers that were swapped out too, by stage."""
+        return stages_of(self._variants, self._overflow.deliveries)
+
     async def ping(self, deadline_s: float = 3.0) -> dict[int, float | None]:
         """Round trip to the exchange in seconds, by connection; ``None`` without an answer in time."""
         return await self._fleet.ping(deadline_s)
@@ -350,7 +361,6 @@ class WebSocketManager:
             if change.before is SessionState.SUBSCRIBING and session.connects > 1:
                 # What changed while nobody carried a book shows only when it changes again.
                 self._books.recover(self._fleet.alone(session))
-        if change.state is SessionState.LIVE:
             self._overflow.settle()
         if change.state in (SessionState.BACKING_OFF, SessionState.CLOSED):
             self.router.leave(change.connection_id)

@@ -28,7 +28,7 @@ class Overflow:
     def __init__(
         self, feeding: Callable[[EventQueue], Iterable[Session]], on_gap: Callable[[str], object]
     ) -> None:
-        self._deliveries: list[Delivery] = []
+        self.deliveries: list[Delivery] = []
         self._held: set[Session] = set()
         self._feeding = feeding
         self._on_gap = on_gap
@@ -42,19 +42,19 @@ class Overflow:
             return handler
         if handler.is_closed:
             raise ConfigurationError("this Delivery is closed, its consumers have ended: make a new one")
-        if all(handler is not known for known in self._deliveries):
+        if all(handler is not known for known in self.deliveries):
             queue = handler.queue
             if (queue.on_full, queue.on_room, queue.on_gap) != (None, None, None):
                 raise ConfigurationError("this Delivery is wired already: give each manager one of its own")
             queue.on_full = queue.on_room = self.settle
             queue.on_gap = self._on_gap
-            self._deliveries.append(handler)
+            self.deliveries.append(handler)
         return handler.queue
 
     def settle(self) -> None:
         """Hold, end and release connections as the queues are now."""
         held: set[Session] = set()
-        for delivery in self._deliveries:
+        for delivery in self.deliveries:
             if not delivery.queue.is_full:
                 continue
             for session in self._feeding(delivery.queue):
@@ -68,11 +68,11 @@ class Overflow:
 
     def metrics(self) -> tuple[DeliveryMetrics, ...]:
         """The counters of every delivery, in the order in which they were given."""
-        return tuple(DeliveryMetrics.of(delivery) for delivery in self._deliveries)
+        return tuple(DeliveryMetrics.of(delivery) for delivery in self.deliveries)
 
     async def close(self) -> None:
         """End the consumers once they have taken what waits. Idempotent."""
-        for delivery in self._deliveries:
+        for delivery in self.deliveries:
             await delivery.close()
 
 
