@@ -13,6 +13,8 @@ from cexnet_core.latency import LatencyRecorder
 
 # The label of what is added up because it is beyond the bound on topics.
 OTHER = "other"
+# Not stages of a message: they have families of their own.
+_APART = ("first_event", "loop_lag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def _states(s: StreamSnapshot) -> Iterator[Cell]:
 
 def _stages(s: StreamSnapshot) -> Iterator[Cell]:
     for stage, recorder in s.stages.items():
-        yield (s.name, stage), recorder
+        if stage not in _APART:
+            yield (s.name, stage), recorder
 
 
 def _of_variants(s: StreamSnapshot) -> Iterator[Cell]:
@@ -137,7 +140,7 @@ STREAM_FAMILIES: tuple[Family[StreamSnapshot], ...] = (
     _row("gauge", "topics", "Streams that events are delivered of.",
          lambda s: [((s.name,), sum(1 for stream in s.metrics.streams if stream.symbol))]),
     _row("histogram", "stage_seconds",
-         "From the socket to the handler, by stage; decode and handle of one message in eight.",
+         "From the socket to the handler, by stage; all but the total of a sample of the messages.",
          _stages, "stage"),
     _row("histogram", "first_event_seconds", "From a start or a loss to the first data after it.",
          lambda s: [((s.name,), s.first_event)]),

@@ -11,10 +11,10 @@ from cexnet_core.latency import LatencyRecorder
 
 def stages_of(parsers: Iterable[MessageParser], deliveries: Iterable[Delivery]) -> dict[str, LatencyRecorder]:
     """Copies by stage. They only ever grow, whatever parser is swapped in."""
-    stages = {name: LatencyRecorder(1) for name in ("decode", "handle", "total", "queue_wait")}
+    stages = {name: LatencyRecorder(1) for name in ("decoded", "handled", "total", "queue_wait")}
     for parser in parsers:
-        stages["decode"].merge(parser.router.decoded)
-        stages["handle"].merge(parser.router.handled)
+        stages["decoded"].merge(parser.router.decoded)
+        stages["handled"].merge(parser.router.handled)
         stages["total"].merge(parser.router.total)
     for delivery in deliveries:
         stages["queue_wait"].merge(delivery.queue.waited)

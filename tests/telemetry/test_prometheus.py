@@ -287,7 +287,6 @@ async def test_histograms_of_queues_and_parsers_only_grow() -> None:
         parser = type(engine.stream.strategies.parser)(engine.stream.strategies.parser.schema)
         engine.stream.swap(parser)
         after = engine.stream.stages()
-    assert before.keys() == {"decode", "handle", "total", "queue_wait"}
-    for stage, recorder in before.items():
-        assert isinstance(recorder, LatencyRecorder)
-        assert after[stage].count >= recorder.count > 0
+    for stage in ("decoded", "handled", "total", "queue_wait"):
+        assert isinstance(before[stage], LatencyRecorder)
+        assert after[stage].count >= before[stage].count > 0
