@@ -11,6 +11,7 @@ from cexnet.exchanges import get_exchange, private_strategies
 from cexnet.http.breakers import BreakerListener
 from cexnet.http.connector import ConnectionOptions
 from cexnet.http.manager import RestManager
+from cexnet.http.trace import CallTracer
 from cexnet.websocket.books import Snapshot, SnapshotProvider
 from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
@@ -24,7 +25,8 @@ Scope = Literal["public", "private"]
 class TransportFactory:
     """Builds managers from a ``Config``; without one, for the exchanges' own hosts.
 
-    Raises ConfigurationError when the configuration names an exchange that cexnet lacks.
+    ``trace`` follows the calls of every REST manager made here. Raises ConfigurationError
+    when the configuration names an exchange that cexnet lacks.
 
     ::
 
@@ -33,10 +35,11 @@ class TransportFactory:
             rest = factory.rest("binance")
     """
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, *, trace: CallTracer | None = None) -> None:
         self.config = config if config is not None else Config()
         for name in self.config.exchange:
             get_exchange(name)
+        self._trace = trace
         self._made: list[WebSocketManager | RestManager] = []
 
     def websocket(
@@ -104,6 +107,7 @@ class TransportFactory:
             self.config.of(exchange).rest_url,
             self.config.of(exchange).credentials,
             on_breaker=on_breaker,
+            trace=self._trace,
             options=self._connection_options(),
             **{name: getattr(settings, name) for name in settings.__struct_fields__},
         )

@@ -20,6 +20,7 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet.http.trace import CallTrace, CallTracer, TracedCall, TryTrace
 
 __all__ = [
     "AuthStrategy",
@@ -28,6 +29,8 @@ __all__ = [
     "BreakerPolicy",
     "BreakerState",
     "BudgetMetrics",
+    "CallTrace",
+    "CallTracer",
     "ClockMetrics",
     "ExceptionHandlerStrategy",
     "HedgeMetrics",
@@ -44,4 +47,6 @@ __all__ = [
     "RetryBudget",
     "RetryStrategy",
     "Timings",
+    "TracedCall",
+    "TryTrace",
 ]

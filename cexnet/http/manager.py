@@ -30,6 +30,7 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet.http.trace import CallTracer, TracedLine
 from cexnet.http.variant import Variants
 from cexnet.http.warmth import Warmth
 from cexnet.types import Order, OrderRequest
@@ -56,7 +57,7 @@ class RestManager(AnyRequest):
     ``on_breaker`` is told when one turns. ``retry_budget`` replaces the one that all managers
     of this process share a host. ``hedging`` turns hedged reads on. ``clock_every_s`` has the
     exchange's clock measured in the background, from the first call on; it is measured after
-    a skew error in any case.
+    a skew error in any case. ``trace`` follows each call (see ``cexnet.http.trace``).
 
     Use it as ``async with``, or call ``close()``. Its only tasks are that measuring one and the
     one of ``keep_warm()``.
@@ -78,6 +79,7 @@ class RestManager(AnyRequest):
         clock_every_s: float | None = None,
         meters: MeterRegistry = METERS,
         options: ConnectionOptions | None = None,
+        trace: CallTracer | None = None,
     ) -> None:
         super().__init__()
         self._variants = Variants(strategies)
@@ -96,7 +98,7 @@ class RestManager(AnyRequest):
         self._keeper = ClockKeeper(
             self.clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
         )
-        self._line = Line(
+        line = Line(
             self._variants.current,
             self._session,
             self._keeper,
@@ -104,6 +106,7 @@ class RestManager(AnyRequest):
             retry_budget if retry_budget is not None else shared_budget(self._session.origin),
             Hedger(hedging) if hedging is not None else None,
         )
+        self._line = line if trace is None else TracedLine(line, trace, known_as)
         self._orders = Orders(self._line)
         self._warmth: Warmth | None = None
 

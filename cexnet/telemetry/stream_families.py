@@ -140,7 +140,7 @@ STREAM_FAMILIES: tuple[Family[StreamSnapshot], ...] = (
     _row("gauge", "topics", "Streams that events are delivered of.",
          lambda s: [((s.name,), sum(1 for stream in s.metrics.streams if stream.symbol))]),
     _row("histogram", "stage_seconds",
-         "From the socket to the handler, by stage; all but the total of a sample of the messages.",
+         "From the socket to the handler, by stage; the total of every message, its parts of a sample.",
          _stages, "stage"),
     _row("histogram", "first_event_seconds", "From a start or a loss to the first data after it.",
          lambda s: [((s.name,), s.first_event)]),
