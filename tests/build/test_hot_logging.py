@@ -10,13 +10,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # The hot log itself is where records go over into the standard tree.
 CORE = [path for path in sorted((ROOT / "cexnet_core").glob("*.pyx")) if not path.name.startswith("hot")]
+# Tasks of a manager's own, and what happens once in a while.
+NOW_AND_THEN = {"breakers", "clock_keeper", "warmth"}
 LINES = [
-    *(ROOT / "cexnet" / "http" / f"{name}.py" for name in (
-        "answers", "auth", "breaker", "budget", "classify", "endpoint", "hedge", "limits", "line", "meters",
-        "retry", "secrecy", "session", "trace", "variant", "waiting", "withdrawal",
-    )),
+    *(path for path in sorted((ROOT / "cexnet" / "http").glob("*.py")) if path.stem not in NOW_AND_THEN),
     *(ROOT / "cexnet" / "websocket" / f"{name}.py" for name in ("answers", "delivery", "link", "overflow")),
-]  # fmt: skip
+]
 STANDARD = re.compile(r"logging\.getLogger\(|\b_?log(ger)?\.(debug|info|warning|error|exception|critical)\(")
 
 
