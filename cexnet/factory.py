@@ -13,6 +13,7 @@ from cexnet.http.breakers import BreakerListener
 from cexnet.http.connector import ConnectionOptions
 from cexnet.http.host_clock import ClockRegistry
 from cexnet.http.manager import RestManager
+from cexnet.http.trace import CallTracer
 from cexnet.websocket.books import Snapshot, SnapshotProvider
 from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager
@@ -25,9 +26,10 @@ from cexnet_core.tap import FrameTap
 class TransportFactory:
     """Builds managers from a ``Config``; without one, for the exchanges' own hosts.
 
-    Raises ConfigurationError when the configuration names an exchange that cexnet lacks.
-    Managers of one host share its limits (all in this process do), and those of one factory
-    its clock too: one task measures it for them. A factory is for one event loop.
+    ``trace`` follows the calls of every REST manager made here. Raises ConfigurationError
+    when the configuration names an exchange that cexnet lacks. Managers of one host share its
+    limits (all in this process do), and those of one factory its clock too: one task measures
+    it for them. A factory is for one event loop.
 
     ::
 
@@ -36,11 +38,12 @@ class TransportFactory:
             rest = factory.rest("binance")
     """
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, *, trace: CallTracer | None = None) -> None:
         config = config if config is not None else Config()
         for name in config.exchange:
             get_exchange(name)
         self._live = LiveConfig(config)
+        self._trace = trace
         self._made: list[WebSocketManager | RestManager] = []
         self._clocks = ClockRegistry()
 
@@ -147,6 +150,7 @@ class TransportFactory:
             None if scope == "public" else own.credentials,
             on_breaker=on_breaker,
             policy=policy,
+            trace=self._trace,
             options=self._connection_options(),
             clocks=self._clocks,
             **{name: getattr(settings, name) for name in settings.__struct_fields__},

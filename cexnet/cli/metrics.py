@@ -17,9 +17,11 @@ async def serve_metrics(stack: AsyncExitStack, port: int, *managers: WebSocketMa
     """
     if find_spec("prometheus_client") is None:
         raise ConfigurationError("--metrics-port needs an extra: pip install cexnet[metrics]")
+    from cexnet.telemetry.pauses import GcWatch
     from cexnet.telemetry.prometheus import ManagerCollector, MetricsServer
 
     collector = ManagerCollector()
+    collector.add_gc(stack.enter_context(GcWatch()))
     for manager in managers:
         collector.add(manager)
     server = MetricsServer(collector, port=port)

@@ -63,11 +63,17 @@ async def run_recorder(options: RecordOptions) -> None:
         stream = factory.websocket(name, tap=tap)
         console.print(f"connecting to {name} for {', '.join(symbols)} ...")
         await stream.initialize(wanted, _ignore)
-        recorder = Recorder(options.out, name, tap, max_file_bytes=int(options.max_megabytes * MEGABYTE))
+        loop = asyncio.get_running_loop()
+        recorder = Recorder(
+            options.out,
+            name,
+            tap,
+            max_file_bytes=int(options.max_megabytes * MEGABYTE),
+            on_error=lambda error: loop.call_soon_threadsafe(stopped.set),
+        )
         stack.push_async_callback(asyncio.to_thread, recorder.close)
         stack.push_async_callback(stream.close)  # first: what it still receives is recorded
         console.print(f"recording to {options.out}; Ctrl-C ends")
-        loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, stopped.set)
         try:
             async with asyncio.timeout(options.seconds):

@@ -42,6 +42,8 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
         "gaps": sum(stream.gaps for stream in streams),
         "duplicates": sum(stream.duplicates for stream in streams),
         "dropped_while_recording": source.dropped,
+        "damaged_chunks": source.damaged,
+        "lost_to_damage": source.lost,
         "cut": source.cut is not None,
         "seconds": elapsed_ns / 1e9,
     }
@@ -60,6 +62,10 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
         f"streams  delivered {result['delivered']:,}  gaps {result['gaps']:,}  "
         f"duplicates {result['duplicates']:,}  dropped while recording {source.dropped:,}"
     )
+    if source.damaged:
+        console.print(
+            f"damaged  chunks {source.damaged:,}, in which frames were lost: at least {source.lost:,}"
+        )
     if source.cut is not None:
         console.print(f"{source.cut.name} breaks off: this is what it holds", markup=False)
 

@@ -22,6 +22,7 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet.http.trace import CallTrace, CallTracer, TracedCall, TryTrace
 from cexnet_core.meter import MetricsPolicy
 from cexnet_core.summary import LatencySummary, Rate, StageMetrics
 
@@ -32,6 +33,8 @@ __all__ = [
     "BreakerPolicy",
     "BreakerState",
     "BudgetMetrics",
+    "CallTrace",
+    "CallTracer",
     "ClockMetrics",
     "ExceptionHandlerStrategy",
     "HedgeMetrics",
@@ -54,4 +57,6 @@ __all__ = [
     "SlowCall",
     "StageMetrics",
     "Timings",
+    "TracedCall",
+    "TryTrace",
 ]

@@ -27,8 +27,11 @@ from cexnet_core.errors import (
     RateLimited,
     RequestNotSent,
 )
+from cexnet_core.hotlog import process_log
 
-_logger = logging.getLogger("cexnet.http")
+_BOOKKEEPING_FAILED = process_log.template(
+    "cexnet.http", logging.ERROR, "%s failed; limits may be off until the next answer", per_second=10
+)
 
 T = TypeVar("T")
 
@@ -167,7 +170,7 @@ class Line:
         try:
             await self.keeper.resync(generation, deadline - asyncio.get_running_loop().time())
         except CexnetError as trouble:
-            variant.counters.errors += 1
+            variant.counters.fail(refusal)
             raise refusal from trouble
         variant.counters.retries += 1
 
@@ -186,8 +189,8 @@ def _guarded(act: Callable[..., None], *arguments: Any) -> None:
     """Run a limiter's bookkeeping; a failure of it is logged, for the answer matters more."""
     try:
         act(*arguments)
-    except Exception:
-        _logger.exception("%r failed; limits may be off until the next answer", act)
+    except Exception as error:  # noqa: BLE001 - a strategy's, and there may be any
+        _BOOKKEEPING_FAILED.log(repr(act), exception=error)
 
 
 def _closed(call: Call[Any]) -> RequestNotSent:

@@ -32,6 +32,7 @@ from cexnet.http.strategies import (
     RestStrategySet,
     RetryStrategy,
 )
+from cexnet.http.trace import CallTracer, TracedLine
 from cexnet.http.variant import Variants
 from cexnet.http.warmth import Warmth
 from cexnet.types import Order, OrderRequest
@@ -61,7 +62,8 @@ class RestManager(AnyRequest):
     exchange's clock measured in the background, from the first call on; it is measured after
     a skew error in any case. ``clocks`` are shared by the managers of a factory: one task then
     measures a host for all of them, and ends with the last; left out, the clock is this manager's.
-    ``policy`` says what is kept of the recent past for ``metrics()`` and ``slowest()``.
+    ``policy`` says what is kept of the recent past for ``metrics()`` and ``slowest()``, ``trace``
+    follows each call (see ``cexnet.http.trace``).
 
     Use it as ``async with``, or call ``close()``. Its only tasks are that measuring one and the
     one of ``keep_warm()``.
@@ -86,6 +88,7 @@ class RestManager(AnyRequest):
         clocks: ClockRegistry | None = None,
         options: ConnectionOptions | None = None,
         policy: MetricsPolicy | None = None,
+        trace: CallTracer | None = None,
     ) -> None:
         super().__init__()
         self._variants = Variants(strategies, policy if policy is not None else MetricsPolicy())
@@ -108,7 +111,7 @@ class RestManager(AnyRequest):
         self._keeper = ClockKeeper(
             host_clock, self._ask_time, name=known_as, every_s=clock_every_s, deadline_s=deadline_s
         )
-        self._line = Line(
+        line = Line(
             self._variants.current,
             self._session,
             self._keeper,
@@ -116,6 +119,7 @@ class RestManager(AnyRequest):
             retry_budget if retry_budget is not None else shared_budget(self._session.origin),
             Hedger(hedging) if hedging is not None else None,
         )
+        self._line = line if trace is None else TracedLine(line, trace, known_as)
         self._orders = Orders(self._line)
         self._warmth: Warmth | None = None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cexnet.http.answers import Timings
@@ -11,6 +12,7 @@ from cexnet.http.budget import BudgetMetrics
 from cexnet.http.clock_sync import ClockMetrics
 from cexnet.http.hedge import HedgeMetrics
 from cexnet.http.session import PoolUsage
+from cexnet_core.errors import CexnetError
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.summary import LatencySummary, Rate, StageMetrics
 
@@ -61,16 +63,24 @@ class RestCounters:
     """Calls that were made, how they ended, and the extra work they took.
 
     ``tries`` are passages of the line, ``retries`` those that followed a failed one.
+    ``failures`` tells ``errors`` apart by the class and the outcome of what was raised.
     """
 
     requests: int = 0
     errors: int = 0
     tries: int = 0
     retries: int = 0
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def fail(self, error: CexnetError) -> None:
+        """A call ends with ``error``."""
+        self.errors += 1
+        self.failures[type(error).__name__, getattr(error, "outcome", None) or "unknown"] += 1
 
     def reset(self) -> None:
         """Count from now on."""
         self.requests = self.errors = self.tries = self.retries = 0
+        self.failures.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,8 @@ class RestVariantMetrics:
     """What was measured under one strategy set; there are several after ``swap()``.
 
     A call is counted where it began, its tries, retries and end where they happened. The
-    latencies are those of successful calls, by stage.
+    latencies are those of successful calls, by stage. ``failures`` are the errors by class
+    and outcome (``not_sent``, ``rejected``, ``unknown``, ``done``).
     """
 
     name: str
@@ -86,6 +97,7 @@ class RestVariantMetrics:
     errors: int
     tries: int
     retries: int
+    failures: dict[tuple[str, str], int]
     limit_wait: LatencySummary
     sign: LatencySummary
     pool_wait: LatencySummary
@@ -101,6 +113,7 @@ class RestVariantMetrics:
             counters.errors,
             counters.tries,
             counters.retries,
+            dict(counters.failures),
             LatencySummary.of(latency.limit_wait),
             LatencySummary.of(latency.sign),
             LatencySummary.of(latency.pool_wait),

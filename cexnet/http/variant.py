@@ -62,7 +62,7 @@ class Variant:
 
     def failed(self, call: Call[Any], error: CexnetError, tries: int, started_ns: int) -> None:
         """A call that began at ``started_ns`` of ``ticks_ns`` ended with ``error`` under this variant."""
-        self.counters.errors += 1
+        self.counters.fail(error)
         self.measuring.failed(self.name, call, error, tries, started_ns)
 
     def metrics(self) -> RestVariantMetrics:

@@ -22,7 +22,7 @@ from cexnet_core.errors import ConfigurationError
 DROPPED_TOPIC = "cexnet/dropped"
 METADATA = "cexnet"
 CHUNK_BYTES = 256 * 1024  # uncompressed
-_SEQUENCES = 2**32  # MCAP's sequence is 32 bits wide
+SEQUENCES = 2**32  # MCAP's sequence is 32 bits wide
 
 
 class Frame(NamedTuple):
@@ -92,7 +92,7 @@ class RecordingWriter:
             log_time=frame.receive_ts_ns,
             publish_time=frame.receive_ts_ns,
             data=frame.payload,
-            sequence=self.frames % _SEQUENCES,
+            sequence=self.frames % SEQUENCES,
         )
         self.frames += 1
 
@@ -131,7 +131,7 @@ class RecordingWriter:
         self.parts += 1
         self._channels.clear()
         self._dropped_channel = 0
-        self._writer = self._mcap.Writer(self._file, chunk_size=CHUNK_BYTES)
+        self._writer = self._mcap.Writer(self._file, chunk_size=CHUNK_BYTES, enable_data_crcs=True)
         self._writer.start(library=f"cexnet {version('cexnet')}")
         self._writer.add_metadata(METADATA, {"exchange": self.exchange, "part": str(self.parts)})
         self._writer.flush()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +13,8 @@ from typing import Self
 from cexnet.recording.container import Frame, RecordingWriter
 from cexnet_core.errors import ConfigurationError, RecordingError
 from cexnet_core.tap import FrameTap
+
+_logger = logging.getLogger("cexnet.recording")
 
 _LOOK_S = 0.05
 _AT_ONCE = 32  # frames that the thread packs between two offers of the GIL
@@ -26,7 +30,9 @@ class Recorder:
 
     What a crash of the process can take is what came in the last ``flush_interval_s``. When
     the thread falls behind by the tap's capacity, frames are dropped and counted, and the file
-    says where. What waits in a ``tap`` given to it is recorded too. Raises ConfigurationError
+    says where. What waits in a ``tap`` given to it is recorded too. When the file cannot be
+    written any more, ``error`` says why, ``on_error`` is called with it, once, on the thread,
+    and frames are counted as dropped from then on. Raises ConfigurationError
     when the file cannot be made. One recorder, one exchange; ``close()`` it when the manager is
     closed.
     """
@@ -39,13 +45,15 @@ class Recorder:
         *,
         max_file_bytes: int = 2**30,
         flush_interval_s: float = 1.0,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> None:
         if not flush_interval_s > 0:
             raise ConfigurationError(f"flush_interval_s is {flush_interval_s}; it must be above 0")
         self.tap = FrameTap() if tap is None else tap
-        self.error: OSError | ConfigurationError | None = None
+        self.error: Exception | None = None
         self._flush_interval_s = flush_interval_s
         self._writer = RecordingWriter(path, exchange, max_file_bytes=max_file_bytes)
+        self._on_error = on_error
         self._unwritten = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cexnet-recorder", daemon=True)
@@ -98,12 +106,21 @@ class Recorder:
     def _run(self) -> None:
         try:
             self._record()
-        except (OSError, ConfigurationError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever ends the thread is told at the end
             self.error = error
             self._writer.abandon()
+            self._tell(error)
             while not self._stop.wait(_LOOK_S):
                 self._unwritten += len(self.tap.take())
             self._unwritten += len(self.tap.take())
+
+    def _tell(self, error: Exception) -> None:
+        _logger.error("recording %s has ended: %s", self._writer.path, error)
+        try:
+            if self._on_error is not None:
+                self._on_error(error)
+        except Exception:
+            _logger.exception("the callback of a recording that has ended failed")
 
     def _record(self) -> None:
         flush_due_s = time.monotonic() + self._flush_interval_s

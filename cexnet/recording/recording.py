@@ -1,90 +1,109 @@
-"""Reading recordings back: MCAP files in parts, whole or cut off, and text captures."""
+"""Reading recordings back: MCAP files in parts, whole, cut off or damaged, and text captures."""
 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from cexnet.recording.capture import Capture, read_capture
-from cexnet.recording.container import DROPPED_TOPIC, METADATA, Frame, library, part_path
+from cexnet.recording.container import DROPPED_TOPIC, METADATA, SEQUENCES, Frame, part_path
+from cexnet.recording.records import MAGIC, Records
 from cexnet_core.errors import ConfigurationError
 
-_MAGIC = b"\x89MCAP0\r\n"
-_MAX_RECORD_BYTES = 2**30  # a length beyond it is no length but a broken file
+_Channels = dict[int, tuple[int, bool] | None]
 
 
 class Recording:
     """The frames of ``path`` and of the parts beside it, in the order of their arrival.
 
-    Iterate it as often as needed; it reads while it goes. ``dropped`` and ``cut`` are of the last
-    iteration: frames that the recorder could not keep, and the part that breaks off (None: none
-    does), after whose last whole chunk nothing more is read. ``exchange`` is None where the
+    Iterate it as often as needed; it reads while it goes. The rest is of the last iteration:
+    ``dropped`` frames the recorder could not keep, ``lost`` ones were in chunks that are
+    ``damaged`` now, and ``cut`` is the first part that breaks off (None: none does); what came
+    behind the last whole chunk there is not counted. ``exchange`` is None where the
     file does not say. Raises ConfigurationError when the file cannot be read or is of another kind.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dropped = 0
+        self.lost = 0
+        self.damaged = 0
         self.cut: Path | None = None
         self.exchange: str | None = None
-        for record in self._records(path):
+        self._next: int | None = None  # the sequence of the frame that should come next
+        for record in Records(path):
             if type(record).__name__ == "Metadata" and record.name == METADATA:
                 self.exchange = record.metadata.get("exchange")
                 break
 
     def __iter__(self) -> Iterator[Frame]:
-        self.dropped, self.cut = 0, None
+        self.dropped = self.lost = self.damaged = 0
+        self.cut = self._next = None
         part = 1
-        while self.cut is None and (path := part_path(self.path, part)).exists():
-            yield from self._frames(path)
+        while (path := part_path(self.path, part)).exists():
+            records = Records(path)
+            yield from self._frames(records)
+            self.damaged += records.damaged
+            if records.is_cut and self.cut is None:
+                self.cut = path
             part += 1
 
-    def _frames(self, path: Path) -> Iterator[Frame]:
-        channels: dict[int, tuple[int, bool] | None] = {}
-        dropped = 0
-        for record in self._records(path):
+    def _frames(self, records: Records) -> Iterator[Frame]:
+        channels: _Channels = {}
+        missing = 0
+        all_named = False
+        for record in records:
             kind = type(record).__name__
-            if kind == "Message":
+            if kind == "Channel":
+                _take(record, channels)
+            elif kind == "Metadata" and record.metadata.get("part") == "1":
+                self._next = 0
+            elif kind == "Message":
+                if record.channel_id not in channels and not all_named:
+                    # It was named in a chunk that is damaged; the end of the file names all.
+                    all_named = True
+                    _take_all(Records(records.path), channels)
                 channel = channels.get(record.channel_id)
                 if channel is not None:
-                    yield Frame(*channel[:1], record.log_time, channel[1], dropped, record.data)
-                    dropped = 0
+                    missing += self._lost_before(record.sequence)
+                    yield Frame(*channel[:1], record.log_time, channel[1], missing, record.data)
+                    missing = 0
                 elif record.channel_id in channels:
-                    dropped += json.loads(record.data)["frames"]
+                    dropped = json.loads(record.data)["frames"]
+                    missing += dropped
                     self.dropped += dropped
-            elif kind == "Channel" and record.id not in channels:
-                if record.topic == DROPPED_TOPIC:
-                    channels[record.id] = None
-                elif "connection_id" in record.metadata:
-                    told = record.metadata
-                    channels[record.id] = (int(told["connection_id"]), told["kind"] == "text")
 
-    def _records(self, path: Path) -> Iterator[Any]:
-        """The file's records up to its end, or up to where it is cut."""
-        reader = library("mcap.stream_reader")
-        broken: tuple[type[Exception], ...] = (
-            *(library("mcap.exceptions").McapError, reader.CRCValidationError),
-            *(library("zstandard").ZstdError, struct.error, UnicodeDecodeError),
-        )
-        try:
-            with path.open("rb") as file:
-                stream = reader.StreamReader(file, validate_crcs=True, record_size_limit=_MAX_RECORD_BYTES)
-                try:
-                    yield from stream.records
-                except broken:
-                    self.cut = path
-        except OSError as error:
-            raise ConfigurationError(f"cannot read the recording {path}: {error.strerror}") from None
+    def _lost_before(self, sequence: int) -> int:
+        lost = 0 if self._next is None else (sequence - self._next) % SEQUENCES
+        self._next = (sequence + 1) % SEQUENCES
+        self.lost += lost
+        return lost
+
+
+def _take(record: Any, channels: _Channels) -> None:
+    """Remember a channel. Those at the end of a file may be damaged and replace no other."""
+    told = record.metadata
+    if record.id in channels:
+        return
+    if record.topic == DROPPED_TOPIC:
+        channels[record.id] = None
+    elif told.get("connection_id", "").isdecimal() and told.get("kind") in ("text", "binary"):
+        channels[record.id] = (int(told["connection_id"]), told["kind"] == "text")
+
+
+def _take_all(records: Records, channels: _Channels) -> None:
+    for record in records:
+        if type(record).__name__ == "Channel":
+            _take(record, channels)
 
 
 class CapturedFrames:
     """A text capture as if it had been recorded: text frames of one connection."""
 
-    dropped = 0
+    dropped = lost = damaged = 0
     cut: Path | None = None
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +123,7 @@ def open_recording(path: Path) -> Recording | CapturedFrames:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(len(_MAGIC))
+            head = file.read(len(MAGIC))
     except OSError as error:
         raise ConfigurationError(f"cannot read the recording {path}: {error.strerror}") from None
-    return Recording(path) if head == _MAGIC else CapturedFrames(path)
+    return Recording(path) if head == MAGIC else CapturedFrames(path)

@@ -21,6 +21,7 @@ from cexnet.telemetry import remedies
 from cexnet.telemetry.causes import Causes
 from cexnet.telemetry.compliance import Compliance, Condition, Judge
 from cexnet.telemetry.news import Listener, News
+from cexnet.telemetry.pauses import GcWatch
 from cexnet.telemetry.stages import Manager, Stage, stages_of
 from cexnet.telemetry.window import Window
 from cexnet.websocket.manager import WebSocketManager
@@ -184,6 +185,11 @@ class Monitor:
         ``missed`` counts the others.
         """
         return self._news.listen()
+
+    @property
+    def pauses(self) -> GcWatch:
+        """What times the garbage collector while the monitor runs."""
+        return self._causes.pauses
 
     def compliance(self) -> list[tuple[str, Compliance]]:
         """Every target as it stands, with its manager's name."""

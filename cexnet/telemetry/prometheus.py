@@ -1,7 +1,8 @@
-"""Prometheus, asked: counters and histograms of managers are gathered when a scrape comes.
+"""Prometheus, asked: counters and histograms are gathered when a scrape comes.
 
 Needs the extra ``metrics`` (``pip install cexnet[metrics]``). The scrape is served by a
-thread; only the copying of numbers runs on the event loop, for tens of microseconds.
+thread. Only the copying of numbers runs on the event loop, one manager at a time; what is
+made of them is the thread's work, and it hands the GIL back every 100 us or so.
 """
 
 from __future__ import annotations
@@ -10,65 +11,75 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http.server import HTTPServer
+from importlib.metadata import version
 from threading import Thread
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cexnet.http.manager import RestManager
-from cexnet.http.metrics import RestMetrics
+from cexnet.telemetry.monitor import Monitor
+from cexnet.telemetry.pauses import GcWatch
+from cexnet.telemetry.process_families import PROCESS_FAMILIES, ProcessSnapshot
+from cexnet.telemetry.request_families import REQUEST_FAMILIES, RequestSnapshot
+from cexnet.telemetry.stream_families import STREAM_FAMILIES, StreamSnapshot
 from cexnet.websocket.manager import WebSocketManager
-from cexnet.websocket.metrics import WebSocketMetrics
+from cexnet_core.build_info import MODE
 from cexnet_core.errors import CexnetError, ConfigurationError
-from cexnet_core.latency import LatencyRecorder
+from cexnet_core.hotlog import process_log
 
-# 100 ns to 10 s, three a decade: one set for a tick's handling and for a slow request.
-BOUNDS_S = (*(float(f"{m}e{e}") for e in range(-7, 1) for m in (1.0, 2.5, 5.0)), 10.0)
 _SCRAPE_TIMEOUT_S = 5.0
 
-Stages = dict[str, LatencyRecorder]
+Manager = WebSocketManager | RestManager
 
 
 @dataclass(frozen=True, slots=True)
-class _Streams:
-    name: str
-    live: bool
-    metrics: WebSocketMetrics
-    stages: Stages
-
-
-@dataclass(frozen=True, slots=True)
-class _Requests:
-    name: str
-    metrics: RestMetrics
-    stages: Stages
+class _Snapshots:
+    streams: list[StreamSnapshot]
+    requests: list[RequestSnapshot]
+    process: ProcessSnapshot
 
 
 class ManagerCollector(Collector):
-    """Collects from managers that live on one event loop; ``collect`` may run on any thread.
+    """Collects from what lives on one event loop; ``collect`` may run on any thread.
 
-    Make it on the running loop. Managers are told apart by their name.
+    Make it on the running loop. Topics have series of their own up to ``max_topics`` a
+    manager; those beyond are added up as ``other``. Raises ConfigurationError when that is
+    below 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_topics: int = 200) -> None:
+        if max_topics < 0:
+            raise ConfigurationError(f"ManagerCollector: max_topics={max_topics} must be at least 0")
         self._loop = asyncio.get_running_loop()
-        self._managers: list[WebSocketManager | RestManager] = []
+        self._max_topics = max_topics
+        self._managers: list[tuple[str, Manager]] = []
+        self._monitors: list[Monitor] = []
+        self._gc: GcWatch | None = None
+        self._version = version("cexnet")
 
-    def add(self, manager: WebSocketManager | RestManager) -> None:
-        """Collect from ``manager`` too. Raises ConfigurationError for a name that is taken."""
-        kind = type(manager)
-        if any(type(known) is kind and known.name == manager.name for known in self._managers):
+    def add(self, manager: Manager, *, name: str = "") -> None:
+        """Collect from ``manager`` too, under ``name`` or its own.
+
+        Raises ConfigurationError for a name that another one of its kind has.
+        """
+        name, kind = name or manager.name, type(manager)
+        if any(type(known) is kind and taken == name for taken, known in self._managers):
             raise ConfigurationError(
-                f"metrics of two {kind.__name__}s called {manager.name!r} would be mixed up: "
+                f"metrics of two {kind.__name__}s called {name!r} would be mixed up: "
                 "give one of them another name"
             )
-        self._managers.append(manager)
+        self._managers.append((name, manager))
+
+    def add_monitor(self, monitor: Monitor) -> None:
+        """Tell how the targets of ``monitor`` stand, and the collector's pauses that it times."""
+        self._monitors.append(monitor)
+        self._gc = self._gc or monitor.pauses
+
+    def add_gc(self, watch: GcWatch) -> None:
+        """Tell the collector's pauses that ``watch`` times, where no monitor does so."""
+        self._gc = watch
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: a registry need not collect in order to know us."""
@@ -76,18 +87,27 @@ class ManagerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family. Raises CexnetError when the event loop does not answer in time."""
-        streams, requests = self._snapshots()
-        yield from _of_streams(streams)
-        yield from _of_requests(requests)
-
-    def _snapshots(self) -> tuple[list[_Streams], list[_Requests]]:
         try:
-            here = asyncio.get_running_loop()
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
             here = None
-        if here is self._loop:
-            return self._take()
-        asked = asyncio.run_coroutine_threadsafe(self._take_soon(), self._loop)
+        paced = here is not self._loop
+        taken = self._ask() if paced else self._take()
+        for stream_family in STREAM_FAMILIES:
+            yield stream_family.collect(taken.streams, paced=paced)
+        for request_family in REQUEST_FAMILIES:
+            yield request_family.collect(taken.requests, paced=paced)
+        for process_family in PROCESS_FAMILIES:
+            yield process_family.collect([taken.process], paced=paced)
+
+    def _ask(self) -> _Snapshots:
+        """Have the loop take the snapshots, and wait for them on this thread."""
+        taking = self._take_in_turns()
+        try:
+            asked = asyncio.run_coroutine_threadsafe(taking, self._loop)
+        except RuntimeError:
+            taking.close()
+            raise CexnetError("metrics: the event loop that they are taken on is closed") from None
         try:
             return asked.result(_SCRAPE_TIMEOUT_S)
         except TimeoutError:
@@ -96,125 +116,47 @@ class ManagerCollector(Collector):
                 f"metrics: the event loop did not answer within {_SCRAPE_TIMEOUT_S:g} s; it is blocked"
             ) from None
 
-    async def _take_soon(self) -> tuple[list[_Streams], list[_Requests]]:
-        return self._take()
+    async def _take_in_turns(self) -> _Snapshots:
+        taken: list[StreamSnapshot | RequestSnapshot] = []
+        for name, manager in list(self._managers):
+            taken.append(self._take_one(name, manager))
+            await asyncio.sleep(0)  # others have their turn
+        return self._put_together(taken)
 
-    def _take(self) -> tuple[list[_Streams], list[_Requests]]:
-        streams: list[_Streams] = []
-        requests: list[_Requests] = []
-        for manager in self._managers:
-            if isinstance(manager, WebSocketManager):
-                router = manager.router
-                stages = {
-                    "decode": router.decoded.copy(),
-                    "handle": router.handled.copy(),
-                    "total": router.total.copy(),
-                }
-                streams.append(_Streams(manager.name, manager.live, manager.metrics(), stages))
-            else:
-                requests.append(_Requests(manager.name, manager.metrics(), manager.stages()))
-        return streams, requests
+    def _take(self) -> _Snapshots:
+        return self._put_together([self._take_one(name, manager) for name, manager in self._managers])
 
+    def _take_one(self, name: str, manager: Manager) -> StreamSnapshot | RequestSnapshot:
+        if isinstance(manager, RestManager):
+            return RequestSnapshot(name, manager.metrics(), manager.limits(), manager.stages())
+        latency = manager.latency
+        return StreamSnapshot(
+            name=name,
+            live=manager.live,
+            states=tuple(manager.states.values()),
+            metrics=manager.metrics(),
+            stages=manager.stages(),
+            first_event=latency.first_event.copy(),
+            loop_lag=latency.loop_lag.copy(),
+            max_topics=self._max_topics,
+        )
 
-def _of_streams(snapshots: list[_Streams]) -> Iterator[Metric]:
-    def counter(name: str, about: str, label: str = "") -> CounterMetricFamily:
-        labels = ["manager", label] if label else ["manager"]
-        return CounterMetricFamily(f"cexnet_websocket_{name}", about, labels=labels)
-
-    plain = {
-        "messages": "Messages received.",
-        "gaps": "Sequence gaps in streams.",
-        "duplicates": "Events that came twice and were not delivered again.",
-        "reorders": "Events that came out of order.",
-        "dropped": "Events that a queue had no room for.",
-        "handler_errors": "Exceptions of handlers.",
-        "reconnects": "Connections that came back after a loss.",
-        "recovered_books": "Books that were mended by a snapshot.",
-        "rolls": "Planned replacements of connections.",
-        "probes": "Questions whether a quiet connection is alive.",
-    }
-    for name, about in plain.items():
-        family = counter(name, about)
-        for found in snapshots:
-            family.add_metric([found.name], getattr(found.metrics, name))
-        yield family
-    labelled = {
-        "events": ("kind", "Decoded events by kind."),
-        "decode": ("path", "Messages by the path that decoded them; errors could not be decoded."),
-        "losses": ("cause", "Lost connections by what ended them."),
-    }
-    for name, (label, about) in labelled.items():
-        family = counter(name, about, label)
-        for found in snapshots:
-            for value, count in getattr(found.metrics, name).items():
-                family.add_metric([found.name, value], count)
-        yield family
-    live = GaugeMetricFamily(
-        "cexnet_websocket_live", "Whether a live connection carries every topic.", labels=["manager"]
-    )
-    connections = GaugeMetricFamily(
-        "cexnet_websocket_connections", "Connections that the manager keeps.", labels=["manager"]
-    )
-    for found in snapshots:
-        live.add_metric([found.name], float(found.live))
-        connections.add_metric([found.name], found.metrics.connections)
-    yield live
-    yield connections
-    yield _histogram(
-        "cexnet_websocket_stage_seconds",
-        "From the socket to the handler, by stage; decode and handle of one message in eight.",
-        ((found.name, found.stages) for found in snapshots),
-    )
-
-
-def _of_requests(snapshots: list[_Requests]) -> Iterator[Metric]:
-    def counter(name: str, about: str, *labels: str) -> CounterMetricFamily:
-        return CounterMetricFamily(f"cexnet_rest_{name}", about, labels=["manager", *labels])
-
-    about = {
-        "requests": "Calls that were made.",
-        "errors": "Calls that raised.",
-        "tries": "Passages of the line, retries included.",
-        "retries": "Tries that followed a failed one.",
-    }
-    for name, text in about.items():
-        family = counter(name, text)
-        for found in snapshots:
-            family.add_metric([found.name], getattr(found.metrics, name))
-        yield family
-    syncs = counter("clock_syncs", "Measurements of the exchange's clock.")
-    unsettled = GaugeMetricFamily(
-        "cexnet_rest_unsettled_orders", "Orders whose outcome is unknown.", labels=["manager"]
-    )
-    not_closed = GaugeMetricFamily(
-        "cexnet_rest_breaker_open", "Whether a circuit breaker is not closed.", labels=["manager", "group"]
-    )
-    opened = counter("breaker_opened", "How often a circuit breaker opened.", "group")
-    rejected = counter("breaker_rejected", "Calls that an open circuit breaker refused.", "group")
-    for found in snapshots:
-        syncs.add_metric([found.name], found.metrics.clock.syncs)
-        unsettled.add_metric([found.name], found.metrics.unsettled)
-        for breaker in found.metrics.breakers:
-            labels = [found.name, breaker.group]
-            not_closed.add_metric(labels, float(breaker.state != "closed"))
-            opened.add_metric(labels, breaker.opened)
-            rejected.add_metric(labels, breaker.rejected)
-    yield from (syncs, unsettled, not_closed, opened, rejected)
-    yield _histogram(
-        "cexnet_rest_stage_seconds",
-        "Successful calls, by stage.",
-        ((found.name, found.stages) for found in snapshots),
-    )
-
-
-def _histogram(name: str, about: str, managers: Iterable[tuple[str, Stages]]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(name, about, labels=["manager", "stage"])
-    for manager, stages in managers:
-        for stage, recorder in stages.items():
-            buckets = [(repr(bound), float(recorder.within(round(bound * 1e9)))) for bound in BOUNDS_S]
-            buckets.append(("+Inf", float(recorder.count)))
-            family.add_metric([manager, stage], buckets, recorder.mean * recorder.count / 1e9)
-    return family
+    def _put_together(self, taken: list[StreamSnapshot | RequestSnapshot]) -> _Snapshots:
+        process = ProcessSnapshot(
+            version=self._version,
+            build_mode=MODE,
+            hotlog_written=process_log.written,
+            hotlog_lost=process_log.lost,
+            hotlog_held_back=process_log.held_back,
+            hotlog_handler_errors=process_log.handler_errors,
+            gc_pauses=self._gc.recorder.copy() if self._gc is not None else None,
+            compliance=tuple(found for monitor in self._monitors for found in monitor.compliance()),
+        )
+        return _Snapshots(
+            [each for each in taken if isinstance(each, StreamSnapshot)],
+            [each for each in taken if isinstance(each, RequestSnapshot)],
+            process,
+        )
 
 
 class MetricsServer:

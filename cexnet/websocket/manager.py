@@ -84,7 +84,7 @@ class WebSocketManager(Measured, Changeable):
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
         self._setting = Setting(strategies, tap=tap)
-        self._register = Register(strategies)
+        self._register = Register(strategies, self._tally.ended)
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
             self._setting,
@@ -123,6 +123,11 @@ class WebSocketManager(Measured, Changeable):
     def live(self) -> bool:
         """Whether every topic is carried by a live connection, and there is at least one."""
         return bool(self._fleet.bundles) and all(bundle.live for bundle in self._fleet.bundles)
+
+    @property
+    def states(self) -> dict[int, SessionState]:
+        """Where each connection that is not closed stands, by its id."""
+        return {number: session.state for number, session in self._fleet.sessions.items()}
 
     async def initialize(
         self,
@@ -309,7 +314,6 @@ class WebSocketManager(Measured, Changeable):
             if change.before is SessionState.SUBSCRIBING and session.connects > 1:
                 # What changed while nobody carried a book shows only when it changes again.
                 self._books.recover(self._fleet.alone(session))
-        if change.state is SessionState.LIVE:
             self._overflow.settle()
         if change.state in (SessionState.BACKING_OFF, SessionState.CLOSED):
             self.router.leave(change.connection_id)

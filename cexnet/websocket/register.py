@@ -54,13 +54,15 @@ class Register:
     """Topics by name, with their entries, and a handler for each stream.
 
     ``parked`` are topics that are shed: wanted, but not subscribed for the time being.
+    ``on_end`` is told of each stream that is not routed any more, for its counters.
     """
 
-    def __init__(self, strategies: WebSocketStrategySet) -> None:
+    def __init__(self, strategies: WebSocketStrategySet, on_end: Callable[[Stream], object]) -> None:
         self.entries: dict[str, Entry] = {}
         self.parked: dict[str, Parked] = {}
         self._handlers: dict[Route, Handler] = {}
         self._strategies = strategies
+        self._on_end = on_end
 
     def topics(self, subscriptions: Iterable[Subscription]) -> dict[str, Subscription]:
         """The exchange's names of subscriptions, each once."""
@@ -176,6 +178,8 @@ class Register:
         used = {route for entry in self.entries.values() for route in entry.routes()}
         for kind, symbol in self._handlers.keys() - used:
             del self._handlers[kind, symbol]
+            if (stream := router.get(kind, symbol)) is not None:
+                self._on_end(stream)
             router.remove(kind, symbol)
 
 

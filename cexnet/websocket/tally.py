@@ -16,7 +16,10 @@ from cexnet.websocket.metrics import (
 )
 from cexnet.websocket.session import Session
 from cexnet.websocket.topics import TopicReport
+from cexnet_core.stream import Stream
 from cexnet_core.summary import Rate, StageMetrics
+
+_OF_STREAMS = ("gaps", "duplicates", "redundant", "reorders", "handler_errors")
 
 
 class Tally:
@@ -36,6 +39,7 @@ class Tally:
         self._discarded = 0
         self._probes = 0
         self._strategy_errors = 0
+        self._ended: Counter[str] = Counter()
 
     def changed(self, session: Session, change: StateChange) -> None:
         """A connection's state changed."""
@@ -47,6 +51,11 @@ class Tally:
     def reported(self, report: TopicReport) -> None:
         """Something happened to a topic."""
         self._topic_events[report.event] += 1
+
+    def ended(self, stream: Stream) -> None:
+        """A stream is routed no more: keep what it counted."""
+        for name in _OF_STREAMS:
+            self._ended[name] += getattr(stream, name)
 
     def retire(self, session: Session) -> None:
         """A connection is gone for good: keep what it counted."""
@@ -87,14 +96,14 @@ class Tally:
             connections=len(sessions),
             events=total_counts(variant.events for variant in variants),
             decode=total_counts(variant.decode for variant in variants),
-            gaps=sum(stream.gaps for stream in streams),
-            duplicates=sum(stream.duplicates for stream in streams),
-            redundant=sum(stream.redundant for stream in streams),
-            reorders=sum(stream.reorders for stream in streams),
+            gaps=self._ended["gaps"] + sum(stream.gaps for stream in streams),
+            duplicates=self._ended["duplicates"] + sum(stream.duplicates for stream in streams),
+            redundant=self._ended["redundant"] + sum(stream.redundant for stream in streams),
+            reorders=self._ended["reorders"] + sum(stream.reorders for stream in streams),
             dropped=sum(delivery.dropped for delivery in deliveries),
             conflated=sum(delivery.conflated for delivery in deliveries),
             drops=total_counts(delivery.drops for delivery in deliveries),
-            handler_errors=sum(stream.handler_errors for stream in streams),
+            handler_errors=self._ended["handler_errors"] + sum(stream.handler_errors for stream in streams),
             unrouted=total_counts(variant.unrouted for variant in variants),
             unrouted_overflow=sum(variant.unrouted_overflow for variant in variants),
             discarded=self._discarded + sum(session.link.discarded for session in sessions),

@@ -98,6 +98,38 @@ def test_a_killed_recorder_leaves_a_file_that_replays(tmp_path: Path) -> None:
     assert "breaks off" in cexnet("replay", path, "--speed", 0).stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of a file")
+def test_a_recording_that_cannot_go_on_ends_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+        "from cexnet.cli import main; sys.exit(main())"
+    )
+    arguments = ["record", "binance", "--simulator", "--out", str(path)]  # until Ctrl-C
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 2
+    assert "ended early" in done.stderr
+    assert "File too large" in done.stderr
+    replayed = result("replay", path, "--speed", 0)
+    assert replayed["messages"] > 0
+    assert replayed["cut"]
+
+
+def test_a_damaged_recording_says_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    recorded = result("record", "binance", "--out", path, "--simulator", "--seconds", 3)
+    whole = path.read_bytes()
+    at = 1000  # in the first chunk
+    path.write_bytes(whole[:at] + bytes(each ^ 255 for each in whole[at : at + 20]) + whole[at + 20 :])
+    replayed = result("replay", path, "--speed", 0)
+    assert replayed["damaged_chunks"] == 1
+    assert replayed["messages"] + replayed["lost_to_damage"] == recorded["frames"]
+    assert replayed["lost_to_damage"] > 0
+    assert f"at least {replayed['lost_to_damage']:,}" in cexnet("replay", path, "--speed", 0).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -42,6 +42,28 @@ def test_an_uncaught_exception_loses_nothing() -> None:
     assert (done.stdout, done.returncode) == ("tick 1\n", 3)
 
 
+def test_threads_that_still_log_do_not_hold_up_the_exit() -> None:
+    program = """
+import time
+def produce(thread):
+    for number in range(10_000_000):
+        THREAD.log(thread, number)
+        if number % 500 == 0: time.sleep(0.001)
+THREAD = process_log.template('app', logging.WARNING, '%d %d')
+started = [threading.Thread(target=produce, args=(index,), daemon=True) for index in range(3)]
+for thread in started: thread.start()
+while process_log.written < 1000: time.sleep(0.001)
+"""
+    done = run(program)
+    assert (done.returncode, done.stderr) == (0, "")
+    seen: dict[str, int] = {}
+    records = [line.split() for line in done.stdout.splitlines() if "lost" not in line]
+    assert len(records) >= 1000
+    for thread, number in records:
+        assert int(number) > seen.get(thread, -1)
+        seen[thread] = int(number)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_logs_by_itself_and_repeats_nothing() -> None:
     program = """

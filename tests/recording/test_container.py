@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -71,9 +72,19 @@ def test_frames_come_back_as_they_were(frames: list[Frame]) -> None:
         assert recording.cut is None
 
 
-@pytest.fixture(scope="module")
-def flushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Frame], list[tuple[int, int]]]:
+class Flushed(NamedTuple):
     """A file's bytes, its frames, and (size of the file, frames in it) after each flush."""
+
+    whole: bytes
+    frames: list[Frame]
+    marks: list[tuple[int, int]]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.frames)} frames in {len(self.whole)} bytes>"
+
+
+@pytest.fixture(scope="module")
+def flushed(tmp_path_factory: pytest.TempPathFactory) -> Flushed:
     path = tmp_path_factory.mktemp("cut") / "whole.mcap"
     frames = made_up(300)
     writer = RecordingWriter(path, "binance")
@@ -84,14 +95,12 @@ def flushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Frame
             writer.flush()
             marks.append((path.stat().st_size, index))
     writer.close()
-    return path.read_bytes(), frames, marks
+    return Flushed(path.read_bytes(), frames, marks)
 
 
 @given(share=st.floats(0, 1))
 @settings(max_examples=200)
-def test_a_file_cut_anywhere_replays_what_was_flushed_before(
-    flushed: tuple[bytes, list[Frame], list[tuple[int, int]]], share: float
-) -> None:
+def test_a_file_cut_anywhere_replays_what_was_flushed_before(flushed: Flushed, share: float) -> None:
     whole, frames, marks = flushed
     begin = marks[0][0]
     size = begin + round((len(whole) - begin) * share)
@@ -108,18 +117,65 @@ def test_a_file_cut_anywhere_replays_what_was_flushed_before(
             assert recording.cut == path
 
 
-def test_a_broken_chunk_ends_the_recording_there(
-    flushed: tuple[bytes, list[Frame], list[tuple[int, int]]], tmp_path: Path
-) -> None:
+@given(at=st.integers(8), flips=st.binary(min_size=1, max_size=40))
+@settings(max_examples=200)
+def test_damage_anywhere_costs_what_it_touched_and_is_told(flushed: Flushed, at: int, flips: bytes) -> None:
+    whole, frames, _ = flushed
+    at = 8 + at % (len(whole) - 8)
+    damaged = bytearray(whole)
+    for index, flip in enumerate(flips[: len(whole) - at], at):
+        damaged[index] ^= flip
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.mcap"
+        path.write_bytes(damaged)
+        recording = Recording(path)
+        found = list(recording)
+    plain = [frame._replace(dropped_before=0) for frame in found]
+    kept = set(plain)
+    assert plain == [frame for frame in frames if frame in kept]  # nothing is invented or reordered
+    assert recording.lost == sum(frame.dropped_before for frame in found)
+    if len(found) < len(frames):
+        assert recording.damaged or recording.cut
+    if found and plain[-1] == frames[-1] and recording.exchange == "binance":
+        assert len(found) + recording.lost == len(frames)
+
+
+def test_a_damaged_chunk_is_stepped_over(flushed: Flushed, tmp_path: Path) -> None:
     whole, frames, marks = flushed
-    at = (marks[5][0] + marks[6][0]) // 2
+    at = marks[5][0] + 100
     path = tmp_path / "broken.mcap"
     path.write_bytes(whole[:at] + bytes(40) + whole[at + 40 :])
     recording = Recording(path)
     found = list(recording)
-    assert found == frames[: len(found)]
-    assert len(found) >= marks[5][1]
-    assert recording.cut == path
+    before, behind = marks[5][1], marks[6][1]
+    assert found[:before] == frames[:before]
+    assert found[before] == frames[behind]._replace(dropped_before=behind - before)
+    assert found[before + 1 :] == frames[behind + 1 :]
+    assert (recording.lost, recording.damaged, recording.cut) == (behind - before, 1, None)
+
+
+def test_channels_that_a_damaged_chunk_named_are_known_from_the_end(flushed: Flushed, tmp_path: Path) -> None:
+    whole, frames, marks = flushed
+    at = marks[0][0] + 100
+    path = tmp_path / "broken.mcap"
+    path.write_bytes(whole[:at] + bytes(40) + whole[at + 40 :])
+    recording = Recording(path)
+    found = list(recording)
+    assert [frame._replace(dropped_before=0) for frame in found] == frames[marks[1][1] :]
+    assert (recording.lost, recording.damaged, recording.cut) == (marks[1][1], 1, None)
+
+
+def test_a_part_that_breaks_off_does_not_hide_those_behind_it(tmp_path: Path) -> None:
+    frames = made_up(2000)
+    path = tmp_path / "a.mcap"
+    assert write(path, frames, flush_every=50, max_file_bytes=8000) > 3
+    second = tmp_path / "a-2.mcap"
+    second.write_bytes(second.read_bytes()[:-3000])
+    recording = Recording(path)
+    found = list(recording)
+    assert recording.cut == second
+    assert found[-1] == frames[-1]
+    assert recording.lost == len(frames) - len(found) > 0
 
 
 def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:

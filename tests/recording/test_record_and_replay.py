@@ -124,15 +124,16 @@ async def test_what_does_not_fit_is_counted_in_its_place(tmp_path: Path) -> None
 
 
 async def test_a_full_disk_is_said_and_does_not_harm_the_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(self: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     live = Seen()
+    told: list[Exception] = []
     async with Simulator("binance", ("BTCUSDT",), rate_per_s=2000) as simulator:
         config = Config(exchange={"binance": ExchangeConfig(websocket_url=simulator.ws_url)})
-        recorder = Recorder(tmp_path / "full.mcap", "binance", flush_interval_s=0.05)
+        recorder = Recorder(tmp_path / "full.mcap", "binance", flush_interval_s=0.05, on_error=told.append)
         async with TransportFactory(config) as factory:
             await listen(factory, "binance", ("BTCUSDT",), recorder.tap, live)
             monkeypatch.setattr("cexnet.recording.container.RecordingWriter.flush", full)
@@ -142,6 +143,30 @@ async def test_a_full_disk_is_said_and_does_not_harm_the_line(
         with pytest.raises(RecordingError, match="No space left"):
             await asyncio.to_thread(recorder.close)
     assert recorder.frames + recorder.dropped == recorder.tap.received
+    assert told == [recorder.error]
+    assert "has ended: [Errno 28] No space left on device" in caplog.text
+
+
+async def test_a_thread_that_ends_for_another_reason_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: object, frame: Frame) -> None:
+        raise ZeroDivisionError("a bug")
+
+    def told(error: Exception) -> None:
+        raise RuntimeError("a bug of the user")
+
+    monkeypatch.setattr("cexnet.recording.container.RecordingWriter.write", fail)
+    async with Simulator("binance", ("BTCUSDT",), rate_per_s=2000) as simulator:
+        config = Config(exchange={"binance": ExchangeConfig(websocket_url=simulator.ws_url)})
+        recorder = Recorder(tmp_path / "a.mcap", "binance", on_error=told)
+        async with TransportFactory(config) as factory:
+            await listen(factory, "binance", ("BTCUSDT",), recorder.tap, Seen())
+            await until(lambda: recorder.error is not None)
+        with pytest.raises(RecordingError, match="a bug; 0 frames were handed to the disk"):
+            await asyncio.to_thread(recorder.close)
+    assert recorder.dropped == recorder.tap.received > 0
+    assert "a bug of the user" in caplog.text
 
 
 class VirtualTime:
