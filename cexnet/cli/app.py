@@ -26,7 +26,7 @@ _FILES = Group("Recordings and captures", sort_key=3)
 _SETTINGS = Group("Set up", sort_key=4)
 
 for group, commands in (
-    (_LIVE, (live.demo, live.watch, live.simulate)),
+    (_LIVE, (live.demo, live.watch, live.top, live.simulate)),
     (_MACHINE, (machine.doctor,)),
     (_FILES, (files.record, files.replay, files.convert, files.decode)),
     (_SETTINGS, (settings.sign,)),

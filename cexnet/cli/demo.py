@@ -194,7 +194,7 @@ def _audited(board: Board, audit: Audit) -> Callable[[Event], None]:
 def _summary(result: dict[str, Any]) -> str:
     text = (
         f"{result['messages']:,} messages in {result['seconds']:.1f} s, gaps {result['gaps']}, "
-        f"dropped {result['dropped']}, decode errors {result['decode']['errors']}, "
+        f"dropped {result['dropped']}, decode errors {result['decode']['errors']}\n"
         f"REST requests {result['rest']['requests']}, REST errors {result['rest']['errors']}"
     )
     if "reconnects" in result:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cexnet.cli.commands.options import FOR_EVER_S, AsJson, Faults, Symbols
 from cexnet.cli.demo import DemoOptions, run_demo
+from cexnet.cli.metrics import DEFAULT_PORT
 from cexnet.cli.running import run_until_told
 from cexnet.cli.simulate import run_simulator
+from cexnet.cli.top import TopOptions, run_top
 from cexnet.cli.watch import WatchOptions, run_watch
 
 
@@ -140,3 +145,31 @@ def simulate(
             fault_seed=fault_seed,
         )
     )
+
+
+def top(
+    target: str = str(DEFAULT_PORT),
+    /,
+    *,
+    seconds: float | None = None,
+    once: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Watch a running engine from outside: rates, latencies, drops, requests, breakers.
+
+    It asks for the metrics that the engine serves, once a second: `cexnet demo --metrics-port
+    9464`, `cexnet watch ... --metrics-port 9464`, or `MetricsServer` in an engine of your own.
+    Latencies are those of the last ten seconds, read off histogram buckets.
+
+    Parameters
+    ----------
+    target
+        Where the engine serves metrics: a port of this machine, HOST:PORT, or a URL.
+    seconds
+        How long; by default until Ctrl-C.
+    once
+        Print the picture once, after a second, and end.
+    json
+        Print one JSON object after a second; with --seconds, one a second, each on a line.
+    """
+    run_until_told(run_top(TopOptions(target, seconds, once, json)))
