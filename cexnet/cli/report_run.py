@@ -1,0 +1,131 @@
+"""A run of the embedded exchange that is there to be reported on."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from rich.console import Console
+
+from cexnet import __version__
+from cexnet.cli.board import Board
+from cexnet.cli.demo import API_KEY, API_SECRET
+from cexnet.cli.trading import trade, warm_up
+from cexnet.config import Config, ExchangeConfig
+from cexnet.credentials import Credentials, Secret
+from cexnet.exchanges import get_exchange
+from cexnet.factory import TransportFactory
+from cexnet.http import RestManager
+from cexnet.http.endpoint import Call
+from cexnet.simulator import Simulator
+from cexnet.telemetry.report_collect import ReportCollector
+from cexnet.telemetry.report_data import Report, Slow
+from cexnet.types import MARKET_CHANNELS, Subscription
+from cexnet_core.errors import CexnetError
+
+_logger = logging.getLogger("cexnet.report")
+
+SLICES = 40
+LEAST_SLICE_S, MOST_SLICE_S = 0.1, 10.0
+ORDER_EVERY_S = 0.1
+QUERY_EVERY_S = 0.2
+PROGRESS_S = 0.2
+
+
+async def report_run(
+    exchange: str, seconds: float, rate_per_s: float, console: Console
+) -> tuple[Report, asyncio.CancelledError | None]:
+    """Stream and trade for ``seconds``; the report, and what cut the run short if something did.
+
+    Raises CexnetError for whatever cannot start.
+    """
+    known = get_exchange(exchange)
+    interruption: asyncio.CancelledError | None = None
+    importlib.import_module("numpy")  # else depth streams load it in the middle of the run
+    async with AsyncExitStack() as stack:
+        console.print(f"running the embedded {exchange} exchange for {seconds:g} s ...")
+        simulator = await stack.enter_async_context(
+            Simulator(exchange, known.symbols, rate_per_s=rate_per_s, api_key=API_KEY, api_secret=API_SECRET)
+        )
+        settings = ExchangeConfig(
+            websocket_url=simulator.ws_url,
+            rest_url=simulator.rest_url,
+            credentials=Credentials(API_KEY, Secret(API_SECRET)),
+        )
+        factory = await stack.enter_async_context(TransportFactory(Config(exchange={exchange: settings})))
+        rest = factory.rest(exchange) if known.rest is not None else None
+        stream = factory.websocket(exchange)
+        slice_s = min(MOST_SLICE_S, max(LEAST_SLICE_S, seconds / SLICES))
+        collector = ReportCollector(factory.config.targets, slice_s=slice_s)
+        collector.add(stream)
+        if rest is not None:
+            await warm_up(rest, known.symbols)
+            collector.add(rest)
+        board = Board()
+        wanted = [Subscription(channel, symbol) for symbol in known.symbols for channel in MARKET_CHANNELS]
+        await stream.initialize(wanted, board.on_event)
+        ends_s = time.perf_counter() + seconds
+        async with collector:
+            work: list[asyncio.Task[None]] = []
+            if rest is not None:
+                orders = trade(rest, known.symbols, board, ends_s, every_s=ORDER_EVERY_S)
+                work.append(asyncio.create_task(orders, name="cexnet-report-orders"))
+                queries = _query(rest, known.symbols, collector)
+                work.append(asyncio.create_task(queries, name="cexnet-report-queries"))
+            try:
+                await _wait(ends_s, lambda: stream.metrics().messages, console)
+            except asyncio.CancelledError as cancelled:
+                interruption = cancelled
+            finally:
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
+        report = collector.report(
+            f"cexnet on {exchange}", "embedded exchange on loopback, made-up traffic", version=__version__
+        )
+    return report, interruption
+
+
+async def _wait(ends_s: float, messages: Callable[[], int], console: Console) -> None:
+    """Until ``ends_s``; a person is told meanwhile how far it is."""
+    if not console.is_terminal:
+        await asyncio.sleep(max(0.0, ends_s - time.perf_counter()))
+        return
+    with console.status("measuring") as status:
+        while (left_s := ends_s - time.perf_counter()) > 0:
+            status.update(f"{messages():,} messages, {math.ceil(left_s)} s to go; Ctrl-C ends it early")
+            await asyncio.sleep(min(PROGRESS_S, left_s))
+
+
+async def _query(rest: RestManager, symbols: tuple[str, ...], collector: ReportCollector) -> None:
+    """Ask for order books and the time, and note how long each stage of a request took."""
+    turn = 0
+    while True:
+        symbol = symbols[turn % len(symbols)]
+        turn += 1
+        request = rest.strategies.request
+        await _timed(rest, f"depth of {symbol}", request.depth(symbol, 100), collector)
+        await _timed(rest, "server time", request.server_time(), collector)
+        await asyncio.sleep(QUERY_EVERY_S)
+
+
+async def _timed(rest: RestManager, what: str, call: Call[Any], collector: ReportCollector) -> None:
+    try:
+        answer = await rest.call(call)
+    except CexnetError as error:  # counted by the manager
+        _logger.warning("%s: %s", what, error)
+        return
+    timings = answer.timings
+    stages = (
+        ("limit wait", timings.limit_wait_ns),
+        ("sign", timings.sign_ns),
+        ("pool wait", timings.pool_wait_ns),
+        ("first byte", timings.first_byte_ns),
+    )
+    collector.note(Slow(collector.elapsed_s, rest.name, "REST", what, timings.total_ns, stages))
