@@ -27,7 +27,7 @@ _SETTINGS = Group("Set up", sort_key=4)
 
 for group, commands in (
     (_LIVE, (live.demo, live.watch, live.top, live.simulate)),
-    (_MACHINE, (machine.report, machine.doctor)),
+    (_MACHINE, (machine.report, machine.bench, machine.doctor)),
     (_FILES, (files.record, files.replay, files.convert, files.decode)),
     (_SETTINGS, (settings.sign,)),
 ):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cexnet.cli.bench import BenchOptions, run_bench
 from cexnet.cli.commands.options import AsJson
 from cexnet.cli.doctor import print_doctor
 from cexnet.cli.report import DEFAULT_OUT, ReportOptions, run_report
@@ -50,3 +51,19 @@ def report(
         Print the report's data as one JSON object instead of writing the page.
     """
     run_until_told(run_report(ReportOptions(file, out, exchange, seconds, rate, json)))
+
+
+def bench(*jobs: str, rounds: int = 15, json: AsJson = False) -> None:
+    """Measure the parts of cexnet on this machine, beside what else one would use.
+
+    Contestants take turns in one process; the figures are medians over the rounds, with the 5th
+    and 95th percentile. Close other programs first: the spread tells how quiet the machine was.
+
+    Parameters
+    ----------
+    jobs
+        Which ones: decode, receive, sign, limit, record, rest; by default all of them.
+    rounds
+        How many rounds; more are steadier and take longer.
+    """
+    run_until_told(run_bench(BenchOptions(jobs, rounds, json)))
