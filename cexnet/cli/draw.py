@@ -28,7 +28,7 @@ class LatencyRow:
 def heading(left: str, right: str = "") -> Table:
     """One line: a title, and something small at the right margin."""
     grid = Table.grid(expand=True, padding=(0, 1))
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=len(left))
     grid.add_column(justify="right", no_wrap=True)
     grid.add_row(Text(left, style="bold"), Text(right, style="dim"))
     return grid

@@ -18,6 +18,8 @@ async def serve_metrics(stack: AsyncExitStack, port: int, *managers: WebSocketMa
 
     Raises ConfigurationError when the port is taken or the extra is not installed.
     """
+    if not 0 <= port <= 65_535:
+        raise ConfigurationError(f"--metrics-port is {port}: choose 1 to 65535, or 0 for a free one")
     if find_spec("prometheus_client") is None:
         raise ConfigurationError("--metrics-port needs an extra: pip install 'cexnet[metrics]'")
     from cexnet.telemetry.prometheus import ManagerCollector, MetricsServer

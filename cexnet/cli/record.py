@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from cexnet.cli.progress import telling
 from cexnet.config import Config, ExchangeConfig
 from cexnet.exchanges import get_exchange
 from cexnet.factory import TransportFactory
@@ -70,7 +71,7 @@ async def run_recorder(options: RecordOptions) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, stopped.set)
         try:
-            async with asyncio.timeout(options.seconds):
+            async with asyncio.timeout(options.seconds), telling(console, lambda: _progress(recorder)):
                 await stopped.wait()
         except TimeoutError:
             pass
@@ -110,6 +111,10 @@ def convert_capture(path: Path, out: Path, exchange: str | None, *, as_json: boo
         },
         as_json=as_json,
     )
+
+
+def _progress(recorder: Recorder) -> str:
+    return f"{recorder.frames:,} frames, {recorder.bytes_written:,} bytes, {recorder.dropped:,} dropped"
 
 
 def _channels(options: RecordOptions) -> tuple[str, ...]:

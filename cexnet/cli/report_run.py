@@ -7,7 +7,6 @@ import importlib
 import logging
 import math
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from cexnet import __version__
 from cexnet.cli.board import Board
 from cexnet.cli.demo import API_KEY, API_SECRET
+from cexnet.cli.progress import telling
 from cexnet.cli.trading import trade, warm_up
 from cexnet.config import Config, ExchangeConfig
 from cexnet.credentials import Credentials, Secret
@@ -27,6 +27,7 @@ from cexnet.simulator import Simulator
 from cexnet.telemetry.report_collect import ReportCollector
 from cexnet.telemetry.report_data import Report, Slow
 from cexnet.types import MARKET_CHANNELS, Subscription
+from cexnet.websocket import WebSocketManager
 from cexnet_core.errors import CexnetError
 
 _logger = logging.getLogger("cexnet.report")
@@ -35,7 +36,6 @@ SLICES = 40
 LEAST_SLICE_S, MOST_SLICE_S = 0.1, 10.0
 ORDER_EVERY_S = 0.1
 QUERY_EVERY_S = 0.2
-PROGRESS_S = 0.2
 
 
 async def report_run(
@@ -79,7 +79,8 @@ async def report_run(
                 queries = _query(rest, known.symbols, collector)
                 work.append(asyncio.create_task(queries, name="cexnet-report-queries"))
             try:
-                await _wait(ends_s, lambda: stream.metrics().messages, console)
+                async with telling(console, lambda: _progress(stream, ends_s)):
+                    await asyncio.sleep(max(0.0, ends_s - time.perf_counter()))
             except asyncio.CancelledError as cancelled:
                 interruption = cancelled
             finally:
@@ -92,15 +93,9 @@ async def report_run(
     return report, interruption
 
 
-async def _wait(ends_s: float, messages: Callable[[], int], console: Console) -> None:
-    """Until ``ends_s``; a person is told meanwhile how far it is."""
-    if not console.is_terminal:
-        await asyncio.sleep(max(0.0, ends_s - time.perf_counter()))
-        return
-    with console.status("measuring") as status:
-        while (left_s := ends_s - time.perf_counter()) > 0:
-            status.update(f"{messages():,} messages, {math.ceil(left_s)} s to go; Ctrl-C ends it early")
-            await asyncio.sleep(min(PROGRESS_S, left_s))
+def _progress(stream: WebSocketManager, ends_s: float) -> str:
+    left_s = math.ceil(max(0.0, ends_s - time.perf_counter()))
+    return f"{stream.metrics().messages:,} messages, {left_s} s to go; Ctrl-C ends it early"
 
 
 async def _query(rest: RestManager, symbols: tuple[str, ...], collector: ReportCollector) -> None:

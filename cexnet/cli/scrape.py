@@ -75,6 +75,10 @@ class ManagerSample:
         """A counter or gauge; 0 when the engine does not tell it."""
         return self.values.get(name, 0.0)
 
+    def dropped(self) -> float:
+        """Events that a queue had no room for; an engine may tell drops by their reason."""
+        return self.values.get("dropped", self.by_label("dropped").get("queue_full", 0.0))
+
     def by_label(self, name: str) -> dict[str, float]:
         """A counter or gauge with a label besides the manager's name."""
         return self.labelled.get(name, {})
@@ -137,21 +141,25 @@ def parse(text: str, url: str) -> Scrape:
             for sample in family.samples:
                 labels = dict(sample.labels)
                 manager = managers[labels.pop("manager", "")]
-                _add(manager, sample.name.removeprefix(prefix), labels, sample.value)
+                name = sample.name.removeprefix(prefix)
+                _add(manager, name, labels, sample.value, is_histogram=family.type == "histogram")
     if not streams and not rest:
         raise CexnetError(f"{url} serves no metrics of cexnet: is it an engine's?")
     return Scrape(time.monotonic(), dict(streams), dict(rest))
 
 
-def _add(manager: ManagerSample, name: str, labels: dict[str, str], value: float) -> None:
+def _add(
+    manager: ManagerSample, name: str, labels: dict[str, str], value: float, *, is_histogram: bool
+) -> None:
     ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
     name = name.removesuffix(ending)
-    if name == "stage_seconds":
-        stage = manager.stages.setdefault(labels.get("stage", ""), Buckets())
+    if is_histogram:
+        stage = labels.get("stage") or name.removesuffix("_seconds")
+        buckets = manager.stages.setdefault(stage, Buckets())
         if ending == "_bucket":
-            stage.within[float(labels["le"])] = value
+            buckets.within[float(labels["le"])] = value
         elif ending == "_sum":
-            stage.sum_s = value
+            buckets.sum_s = value
     elif labels:
         manager.labelled.setdefault(name, {})["/".join(labels.values())] = value
     else:

@@ -145,7 +145,7 @@ def snapshot(url: str, history: History) -> dict[str, Any]:
         "at_s": round(time.time(), 3),
         "interval_s": round(elapsed_s, 3),
         "window_s": round(latest.at_s - oldest.at_s, 3),
-        "streams": told("streams", ("messages", "dropped")),
+        "streams": told("streams", ("messages",)),
         "rest": told("rest", ("requests", "errors")),
     }
 
@@ -176,7 +176,11 @@ def picture(url: str, history: History, trouble: str, width: int) -> RenderableT
     for managers, kind in (("streams", ""), ("rest", "REST ")):
         for name, manager in getattr(latest, managers).items():
             recent = _recent(getattr(oldest, managers), name, manager)
-            rows += [_row(f"{name} {kind}{stage}", each) for stage, each in recent.items() if each.count]
+            rows += [
+                _row(f"{name} {kind}{stage}", each)
+                for stage, each in recent.items()
+                if manager.stages[stage].count
+            ]
     parts += [Text(""), latency_table(f"last {latest.at_s - oldest.at_s:.0f} s", rows, last="max within")]
     return Group(*parts)
 
@@ -193,7 +197,7 @@ def _streams(latest: Scrape, before: Scrape, elapsed_s: float) -> RenderableType
             f"{_rate(before.streams, latest.streams, name, 'messages', elapsed_s):,.0f}",
             f"{manager.value('messages'):,.0f}",
             _bad(manager.value("gaps")),
-            _bad(manager.value("dropped")),
+            _bad(manager.dropped()),
             _bad(errors),
             f"{sum(manager.by_label('losses').values()):,.0f}",
         )

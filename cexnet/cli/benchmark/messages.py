@@ -98,7 +98,7 @@ def receive_job() -> Job:
             ticker = decode(message).data
             struct_handlers[ticker.s](ticker)
 
-    ways = {"cexnet": ours, "msgspec Struct": structs}
+    ways: dict[str, Callable[[list[bytes]], None]] = {"cexnet": ours, "msgspec Struct": structs}
     for name, loads in _parsers().items():
         ways[f"{name}, dict"] = _dispatching(loads, spread)
     return Job(
