@@ -70,7 +70,9 @@ class Picture:
 def render(picture: Picture, width: int, height: int) -> RenderableType:
     """The whole view in ``width`` columns and ``height`` lines; symbols without room are counted."""
     latencies = latency_table("latency", _rows(picture.stages))
-    footer = [_rates(picture, width), Text(picture.rest_line, overflow="ellipsis", no_wrap=True)]
+    footer = [_rates(picture, width)]
+    if picture.rest_line:
+        footer.append(Text(picture.rest_line, overflow="ellipsis", no_wrap=True))
     footer += _health(picture.metrics)
     if picture.notice:
         footer.append(Text(picture.notice, style="yellow", overflow="ellipsis", no_wrap=True))

@@ -39,7 +39,14 @@ def table(first: str, *others: str, numbers_width: int = 1) -> Table:
 
     A ``numbers_width`` keeps columns from moving when their numbers grow by a digit.
     """
-    made = Table(expand=True, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold cyan")
+    made = Table(
+        expand=True,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+        header_style="bold cyan",
+    )
     made.add_column(first, no_wrap=True)
     for name in others:
         made.add_column(name, justify="right", no_wrap=True, min_width=numbers_width)
