@@ -72,12 +72,13 @@ class ManagerSample:
     stages: dict[str, Buckets] = field(default_factory=dict)
 
     def value(self, name: str) -> float:
-        """A counter or gauge; 0 when the engine does not tell it."""
-        return self.values.get(name, 0.0)
+        """A counter or gauge, added up where it has labels; 0 when the engine does not tell it."""
+        plain = self.values.get(name)
+        return plain if plain is not None else sum(self.by_label(name).values())
 
     def dropped(self) -> float:
-        """Events that a queue had no room for; an engine may tell drops by their reason."""
-        return self.values.get("dropped", self.by_label("dropped").get("queue_full", 0.0))
+        """Events that a queue had no room for; where drops are told by reason, those of that one."""
+        return self.by_label("dropped").get("queue_full", self.values.get("dropped", 0.0))
 
     def by_label(self, name: str) -> dict[str, float]:
         """A counter or gauge with a label besides the manager's name."""
