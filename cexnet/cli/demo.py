@@ -21,6 +21,7 @@ from cexnet.cli.audit import Audit
 from cexnet.cli.board import Board
 from cexnet.cli.metrics import serve_metrics
 from cexnet.cli.misfortune import IMPATIENT, LIVENESS, RECONNECT, keep_rolling, read_misfortunes
+from cexnet.cli.screen import can_show
 from cexnet.cli.trading import trade, warm_up
 from cexnet.cli.view import View
 from cexnet.config import Config, ExchangeConfig
@@ -147,7 +148,7 @@ async def run_demo(options: DemoOptions) -> None:
             await view.show(
                 until_s=ends_s,
                 finished=simulator.finished if capture is not None else None,
-                live=not options.as_json and console.is_terminal,
+                live=not options.as_json and can_show(console),
             )
         except asyncio.CancelledError as cancelled:
             interruption = cancelled

@@ -20,6 +20,11 @@ from cexnet_core.hotlog import process_log
 _KEPT = 200
 
 
+def can_show(console: Console) -> bool:
+    """Whether there is a terminal that a view can take."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 class _Keeper(logging.Handler):
     """Keeps the newest records as text."""
 

@@ -19,7 +19,7 @@ from yarl import URL
 
 from cexnet.cli.draw import LatencyRow, bars, heading, latency_table, table
 from cexnet.cli.scrape import Buckets, ManagerSample, Scrape, metrics_url, scrape
-from cexnet.cli.screen import LiveScreen
+from cexnet.cli.screen import LiveScreen, can_show
 from cexnet_core.errors import CexnetError, ConfigurationError, ConnectError
 
 INTERVAL_S = 1.0
@@ -78,7 +78,7 @@ async def run_top(options: TopOptions) -> None:
                 f"{error}. Start an engine with `cexnet demo --metrics-port {_port(url)}` (or watch, or "
                 "cexnet.telemetry.prometheus.MetricsServer in your own), or give its HOST:PORT"
             ) from None
-        if options.as_json or options.once or not console.is_terminal:
+        if options.as_json or options.once or not can_show(console):
             await _print(session, url, history, options)
         else:
             await _show(session, url, history, console, options.seconds)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cexnet.cli.board import Board
 from cexnet.cli.metrics import serve_metrics
+from cexnet.cli.screen import can_show
 from cexnet.cli.view import View
 from cexnet.config import load_config
 from cexnet.exchanges import get_exchange
@@ -72,7 +73,7 @@ async def run_watch(options: WatchOptions) -> None:
             await view.show(
                 until_s=started_s + options.seconds,
                 finished=None,
-                live=not options.as_json and console.is_terminal,
+                live=not options.as_json and can_show(console),
             )
         except asyncio.CancelledError as cancelled:
             interruption = cancelled
