@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 
 from cexnet.cli.progress import telling
+from cexnet.cli.running import first_connection
 from cexnet.config import Config, ExchangeConfig
 from cexnet.exchanges import get_exchange
 from cexnet.factory import TransportFactory
@@ -63,7 +64,8 @@ async def run_recorder(options: RecordOptions) -> None:
         factory = await stack.enter_async_context(TransportFactory(config))
         stream = factory.websocket(name, tap=tap)
         console.print(f"connecting to {name} for {', '.join(symbols)} ...")
-        await stream.initialize(wanted, _ignore)
+        with first_connection(name, "--simulator needs none: it records from the embedded exchange"):
+            await stream.initialize(wanted, _ignore)
         recorder = Recorder(options.out, name, tap, max_file_bytes=int(options.max_megabytes * MEGABYTE))
         stack.push_async_callback(asyncio.to_thread, recorder.close)
         stack.push_async_callback(stream.close)  # first: what it still receives is recorded
