@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,7 @@ def test_report_says_at_once_that_it_cannot_write(tmp_path: Path) -> None:
     assert given.read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_bench_measures_every_job_beside_others() -> None:
     told = result_of("bench", "--rounds", "1")
     assert [job["name"] for job in told["jobs"]] == list(NAMES)
@@ -120,7 +122,8 @@ def test_bench_refuses_in_one_sentence(arguments: tuple[str, ...], words: str) -
 
 
 def test_doctor_needs_nothing_around_it(tmp_path: Path) -> None:
-    environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CEXNET_")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
         [sys.executable, "-m", "cexnet", "doctor", "--json"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,

@@ -13,6 +13,8 @@ if sys.platform == "win32":
 
 from tests.cli.terminal import CLEARS, Terminal, plain
 
+pytestmark = pytest.mark.slow
+
 FOREVER = ("--seconds", "600")
 LAST_LINE = "books recovered"
 
