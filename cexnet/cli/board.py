@@ -1,19 +1,23 @@
-"""What the demo has seen so far, per symbol, and the live table that shows it."""
+"""What a stream's handler has seen so far, per symbol, and the live picture of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cexnet.cli.draw import LatencyRow, bars, heading, latency_table, number, table
 from cexnet.websocket.metrics import WebSocketMetrics
 from cexnet_core.events import BookTicker, Candle, Event, Trade
 from cexnet_core.latency import LatencyRecorder
 
-PERCENTILES = (50.0, 99.0, 99.9)
+# From so many columns on, prices and latencies stand side by side.
+WIDE_COLUMNS = 140
+_SIDE = {"buy": "green", "sell": "red"}
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class Row:
 
 @dataclass(slots=True)
 class Board:
-    """Event handler of the demo: keeps numbers, never events."""
+    """Event handler of the live views: keeps numbers, never events."""
 
     rows: dict[str, Row] = field(default_factory=dict)
 
@@ -49,65 +53,94 @@ class Board:
             row.last = event.close
 
 
-def render(
-    title: str,
-    board: Board,
-    metrics: WebSocketMetrics,
-    rate_per_s: float,
-    stages: dict[str, LatencyRecorder],
-    rest: dict[str, LatencyRecorder],
-    rest_line: str,
-) -> RenderableType:
-    """The whole live view; fits 80 columns."""
-    prices = Table(title=title, expand=True, title_justify="left")
-    prices.add_column("symbol", no_wrap=True)
-    for name in ("best bid", "best ask", "last trade", "events"):
-        prices.add_column(name, justify="right", no_wrap=True)
-    for symbol, row in sorted(board.rows.items()):
-        style = {"buy": "green", "sell": "red"}.get(row.side, "")
-        prices.add_row(
-            symbol,
-            _number(row.bid),
-            _number(row.ask),
-            Text(_number(row.last), style=style),
-            f"{row.events:,}",
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that one drawing of the view needs. ``rates_per_s`` are messages, oldest first."""
+
+    title: str
+    elapsed: str
+    board: Board
+    metrics: WebSocketMetrics
+    rates_per_s: Sequence[float]
+    stages: dict[str, LatencyRecorder]
+    rest_line: str
+    notice: str = ""
+
+
+def render(picture: Picture, width: int, height: int) -> RenderableType:
+    """The whole view in ``width`` columns and ``height`` lines; symbols without room are counted."""
+    latencies = latency_table("latency", _rows(picture.stages))
+    footer = [_rates(picture, width)]
+    if picture.rest_line:
+        footer.append(Text(picture.rest_line, overflow="ellipsis", no_wrap=True))
+    footer += _health(picture.metrics)
+    if picture.notice:
+        footer.append(Text(picture.notice, style="yellow", overflow="ellipsis", no_wrap=True))
+    below = len(footer) + 1
+    top = heading(picture.title, picture.elapsed)
+    if width >= WIDE_COLUMNS:
+        room = height - below - 5
+        sides = Table.grid(expand=True, padding=(0, 3))
+        sides.add_column(ratio=1)
+        sides.add_column(ratio=1)
+        sides.add_row(_prices(picture.board, room), latencies)
+        return Group(top, Text(""), sides, Text(""), *footer)
+    room = height - below - latencies.row_count - 7
+    return Group(top, _prices(picture.board, room), Text(""), latencies, Text(""), *footer)
+
+
+def _prices(board: Board, room: int) -> Table:
+    made = table("symbol", "best bid", "best ask", "last trade", "events", numbers_width=9)
+    rows = sorted(board.rows.items())
+    shown = len(rows) if len(rows) <= room else max(1, room - 1)
+    for symbol, row in rows[:shown]:
+        last = Text(number(row.last), style=_SIDE.get(row.side, ""))
+        made.add_row(symbol, number(row.bid), number(row.ask), last, f"{row.events:,}")
+    if shown < len(rows):
+        rest = sum(row.events for _, row in rows[shown:])
+        made.add_row(f"... {len(rows) - shown} more", "", "", "", f"{rest:,}", style="dim")
+    return made
+
+
+def _rows(stages: dict[str, LatencyRecorder]) -> list[LatencyRow]:
+    return [
+        LatencyRow(
+            name,
+            recorder.percentile(50.0),
+            recorder.percentile(99.0),
+            recorder.percentile(99.9),
+            recorder.max,
+            recorder.count,
         )
+        for name, recorder in stages.items()
+        if recorder.count
+    ]
 
-    latency = Table(expand=True)
-    latency.add_column("latency (stages: 1 in 8)", no_wrap=True)
-    for name in ("p50", "p99", "p99.9", "max", "count"):
-        latency.add_column(name, justify="right", no_wrap=True)
-    for name, recorder in (*stages.items(), *rest.items()):
-        if recorder.count:
-            cells = [_duration(recorder.percentile(p)) for p in PERCENTILES]
-            latency.add_row(name, *cells, _duration(recorder.max), f"{recorder.count:,}")
 
-    decoded = metrics.decode
+def _rates(picture: Picture, width: int) -> Text:
+    decoded = picture.metrics.decode
     total = sum(decoded.values()) or 1
     shares = "  ".join(f"{path} {100 * n / total:.1f} %" for path, n in decoded.items() if n)
-    bad = metrics.gaps or metrics.dropped or decoded["errors"] or metrics.handler_errors
-    health = Text(
-        f"gaps {metrics.gaps}  dropped {metrics.dropped}  decode errors {decoded['errors']}  "
-        f"handler errors {metrics.handler_errors}  reconnects {metrics.reconnects}  "
-        f"rolls {metrics.rolls}  books recovered {metrics.recovered_books}",
-        style="bold red" if bad else "green",
+    now = picture.rates_per_s[-1] if picture.rates_per_s else 0.0
+    text = f"{now:,.0f} messages/s  {picture.metrics.messages:,} in all  {shares}"
+    room = min(60, width - len(text) - 2)
+    line = Text(text, overflow="ellipsis", no_wrap=True)
+    return line.append("  ").append(bars(picture.rates_per_s, room), style="cyan") if room > 0 else line
+
+
+def _health(metrics: WebSocketMetrics) -> list[Text]:
+    """What went wrong, in red once it did; and what was done about it."""
+    errors = metrics.decode["errors"]
+    bad = metrics.gaps or metrics.dropped or errors or metrics.handler_errors
+    faults = (
+        f"gaps {metrics.gaps:,}  dropped {metrics.dropped:,}  decode errors {errors:,}  "
+        f"handler errors {metrics.handler_errors:,}"
     )
-    return Group(
-        prices,
-        latency,
-        Text(f"{rate_per_s:,.0f} messages/s   {metrics.messages:,} in all   decoded: {shares}"),
-        Text(rest_line),
-        health,
+    repairs = (
+        f"connections {metrics.connections:,}  reconnects {metrics.reconnects:,}  rolls {metrics.rolls:,}  "
+        f"books recovered {metrics.recovered_books:,}"
     )
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:,.8f}".rstrip("0").rstrip(".")
-
-
-def _duration(ns: float) -> str:
-    if ns < 1_000:
-        return f"{ns:.0f} ns"
-    if ns < 1_000_000:
-        return f"{ns / 1_000:.1f} us"
-    return f"{ns / 1_000_000:.1f} ms"
+    return [
+        Text(faults, style="bold red" if bad else "green", overflow="ellipsis", no_wrap=True),
+        Text(repairs, overflow="ellipsis", no_wrap=True),
+    ]

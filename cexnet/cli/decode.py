@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from cexnet.cli.demo import market_events
 from cexnet.exchanges import get_exchange
@@ -17,13 +18,14 @@ from cexnet_core.decode import Decoder
 
 def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
     """Decode every received message of ``path`` and print what came out."""
-    capture = read_capture(path)
-    name = resolve_exchange(exchange, capture)
-    decoder = Decoder(get_exchange(name).schema)
-    start_ns = time.perf_counter_ns()
-    for _, payload in capture.messages:
-        decoder.decode(payload)
-    elapsed_ns = time.perf_counter_ns() - start_ns
+    with Console(stderr=True).status(Text(f"reading {path.name}")):
+        capture = read_capture(path)
+        name = resolve_exchange(exchange, capture)
+        decoder = Decoder(get_exchange(name).schema)
+        start_ns = time.perf_counter_ns()
+        for _, payload in capture.messages:
+            decoder.decode(payload)
+        elapsed_ns = time.perf_counter_ns() - start_ns
     counters = decoder.counters
     paths = {
         "shape": counters.shape,

@@ -21,6 +21,8 @@ from cexnet.cli.audit import Audit
 from cexnet.cli.board import Board
 from cexnet.cli.metrics import serve_metrics
 from cexnet.cli.misfortune import IMPATIENT, LIVENESS, RECONNECT, keep_rolling, read_misfortunes
+from cexnet.cli.screen import can_show
+from cexnet.cli.trading import trade, warm_up
 from cexnet.cli.view import View
 from cexnet.config import Config, ExchangeConfig
 from cexnet.credentials import Credentials, Secret
@@ -29,21 +31,17 @@ from cexnet.factory import TransportFactory
 from cexnet.http import RestManager
 from cexnet.recording.capture import Capture, read_capture, resolve_exchange
 from cexnet.simulator import Simulator
-from cexnet.types import MARKET_CHANNELS, OrderRequest, Side, Subscription
+from cexnet.types import MARKET_CHANNELS, Subscription
 from cexnet.websocket import WebSocketManager
 from cexnet.websocket.metrics import WebSocketMetrics
-from cexnet_core.errors import CexnetError, ConfigurationError
+from cexnet_core.errors import ConfigurationError
 from cexnet_core.events import Event
 from cexnet_core.schema import WireSchema
 
 API_KEY = "demo-key"
 API_SECRET = "demo-secret"  # noqa: S105 - the embedded exchange's, made up for one run
 
-_logger = logging.getLogger("cexnet.demo")
-
-ORDER_INTERVAL_S = 0.5
 NO_REST = "REST: cexnet has no tables for this exchange yet"
-ORDER_QUANTITY = "0.1"
 
 # Of the run, this share is for playing a capture: the rest is start and drain.
 CAPTURE_SHARE = 0.8
@@ -129,7 +127,7 @@ async def run_demo(options: DemoOptions) -> None:
             say(f"metrics: {await serve_metrics(stack, options.metrics_port, *managers)}")
         if rest is not None:
             say("REST: ping, server time and depth snapshots ...")
-            await _warm_up(rest, symbols)
+            await warm_up(rest, symbols)
         say(f"WebSocket: subscribing {len(symbols)} symbols x {len(MARKET_CHANNELS)} channels ...")
         start_s = time.perf_counter()
         await stream.initialize(
@@ -140,7 +138,7 @@ async def run_demo(options: DemoOptions) -> None:
         say(f"streaming for {options.seconds:g} s; Ctrl-C ends it with the result so far")
         side_shows: list[asyncio.Task[None]] = []
         if rest is not None and capture is None:
-            trading = _trade(rest, symbols, board, ends_s)
+            trading = trade(rest, symbols, board, ends_s)
             side_shows.append(asyncio.create_task(trading, name="cexnet-demo-trader"))
         if audit is not None and audit.misfortunes.roll_every_s is not None:
             rolling = keep_rolling(stream, audit.misfortunes)
@@ -150,7 +148,7 @@ async def run_demo(options: DemoOptions) -> None:
             await view.show(
                 until_s=ends_s,
                 finished=simulator.finished if capture is not None else None,
-                live=not options.as_json and console.is_terminal,
+                live=not options.as_json and can_show(console),
             )
         except asyncio.CancelledError as cancelled:
             interruption = cancelled
@@ -194,7 +192,7 @@ def _audited(board: Board, audit: Audit) -> Callable[[Event], None]:
 def _summary(result: dict[str, Any]) -> str:
     text = (
         f"{result['messages']:,} messages in {result['seconds']:.1f} s, gaps {result['gaps']}, "
-        f"dropped {result['dropped']}, decode errors {result['decode']['errors']}, "
+        f"dropped {result['dropped']}, decode errors {result['decode']['errors']}\n"
         f"REST requests {result['rest']['requests']}, REST errors {result['rest']['errors']}"
     )
     if "reconnects" in result:
@@ -224,36 +222,6 @@ def _speed(capture: Capture | None, seconds: float) -> float:
     if capture is None:
         return 1.0
     return max(1.0, capture.duration_s / (seconds * CAPTURE_SHARE))
-
-
-async def _warm_up(rest: RestManager, symbols: tuple[str, ...]) -> None:
-    await rest.ping()
-    await rest.server_time_ms()
-    for symbol in symbols:
-        await rest.depth(symbol, 100)
-
-
-async def _trade(rest: RestManager, symbols: tuple[str, ...], board: Board, ends_s: float) -> None:
-    """Place, query and cancel an order well below the market, one symbol after the other."""
-    turn = 0
-    while time.perf_counter() < ends_s:
-        symbol = symbols[turn % len(symbols)]
-        turn += 1
-        row = board.rows.get(symbol)
-        if row is not None and row.bid > 0:
-            try:
-                await _round_trip(rest, symbol, row.bid * 0.9)
-            except CexnetError as error:  # counted by the manager; the demo goes on and shows it
-                _logger.warning("order on %s: %s", symbol, error)
-        await asyncio.sleep(ORDER_INTERVAL_S)
-
-
-async def _round_trip(rest: RestManager, symbol: str, price: float) -> None:
-    placed = await rest.place_order(
-        OrderRequest(symbol, Side.BUY, quantity=ORDER_QUANTITY, price=f"{price:.2f}")
-    )
-    await rest.query_order(symbol, client_order_id=placed.client_order_id)
-    await rest.cancel_order(symbol, client_order_id=placed.client_order_id)
 
 
 def _result(

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from cexnet.cli.progress import telling
+from cexnet.cli.running import first_connection
 from cexnet.config import Config, ExchangeConfig
 from cexnet.exchanges import get_exchange
 from cexnet.factory import TransportFactory
@@ -62,7 +64,8 @@ async def run_recorder(options: RecordOptions) -> None:
         factory = await stack.enter_async_context(TransportFactory(config))
         stream = factory.websocket(name, tap=tap)
         console.print(f"connecting to {name} for {', '.join(symbols)} ...")
-        await stream.initialize(wanted, _ignore)
+        with first_connection(name, "--simulator needs none: it records from the embedded exchange"):
+            await stream.initialize(wanted, _ignore)
         loop = asyncio.get_running_loop()
         recorder = Recorder(
             options.out,
@@ -76,7 +79,7 @@ async def run_recorder(options: RecordOptions) -> None:
         console.print(f"recording to {options.out}; Ctrl-C ends")
         loop.add_signal_handler(signal.SIGINT, stopped.set)
         try:
-            async with asyncio.timeout(options.seconds):
+            async with asyncio.timeout(options.seconds), telling(console, lambda: _progress(recorder)):
                 await stopped.wait()
         except TimeoutError:
             pass
@@ -116,6 +119,10 @@ def convert_capture(path: Path, out: Path, exchange: str | None, *, as_json: boo
         },
         as_json=as_json,
     )
+
+
+def _progress(recorder: Recorder) -> str:
+    return f"{recorder.frames:,} frames, {recorder.bytes_written:,} bytes, {recorder.dropped:,} dropped"
 
 
 def _channels(options: RecordOptions) -> tuple[str, ...]:

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from rich.console import Console
 
 from cexnet.cli.demo import market_events
+from cexnet.cli.progress import telling
 from cexnet.exchanges import get_exchange
-from cexnet.recording import Replay, open_recording, resolve_exchange
+from cexnet.recording import Recording, Replay, open_recording, resolve_exchange
+from cexnet.recording.recording import CapturedFrames
 from cexnet_core.errors import ConfigurationError
 
 
 async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json: bool) -> None:
-    """Replay ``path`` and print what came out; ``speed`` 0 is flat out. Raises ConfigurationError."""
+    """Replay ``path`` and print what came out; ``speed`` 0 is flat out. Raises ConfigurationError.
+
+    Ctrl-C ends it early, with the result so far.
+    """
     if not 0 <= speed < float("inf"):
         raise ConfigurationError(f"--speed is {speed:g}: give 0 for flat out, or a number above it")
     source = open_recording(path)
     name = resolve_exchange(exchange, source)
     replay = Replay(source, get_exchange(name).schema, _ignore)
     start_ns = time.perf_counter_ns()
-    await replay.run(speed=speed or None)
+    interruption: asyncio.CancelledError | None = None
+    try:
+        async with telling(Console(stderr=True), lambda: f"{replay.frames:,} messages; Ctrl-C ends it early"):
+            await replay.run(speed=speed or None)
+    except asyncio.CancelledError as cancelled:
+        interruption = cancelled
     elapsed_ns = time.perf_counter_ns() - start_ns
     counters = replay.decoder.counters
     streams = replay.router.streams()
-    result = {
+    result: dict[str, Any] = {
         "exchange": name,
         "messages": replay.frames,
         "events": market_events(dict(counters.events)),
@@ -49,13 +61,20 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
     }
     if as_json:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-        return
+    else:
+        _print(path, replay, result, source)
+    if interruption is not None:
+        raise interruption
+
+
+def _print(path: Path, replay: Replay, result: dict[str, Any], source: Recording | CapturedFrames) -> None:
     console = Console(highlight=False)
-    console.print(f"{path.name}: {replay.frames:,} messages of {name} in {elapsed_ns / 1e9:.1f} s")
+    console.print(
+        f"{path.name}: {replay.frames:,} messages of {result['exchange']} in {result['seconds']:.1f} s"
+    )
     for line in ("events", "decode"):
-        counts = result[line]
-        assert isinstance(counts, dict)
-        console.print(f"{line}   " + "  ".join(f"{kind} {count:,}" for kind, count in counts.items()))
+        counts = result[line].items()
+        console.print(f"{line}   " + "  ".join(f"{kind} {count:,}" for kind, count in counts))
     for channel, count in replay.decoder.unknown_channels.items():
         console.print(f"unknown  {channel} {count:,}", markup=False)
     console.print(

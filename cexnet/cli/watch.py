@@ -15,13 +15,14 @@ from rich.console import Console
 
 from cexnet.cli.board import Board
 from cexnet.cli.metrics import serve_metrics
+from cexnet.cli.running import first_connection
+from cexnet.cli.screen import can_show
 from cexnet.cli.view import View
 from cexnet.config import load_config
 from cexnet.exchanges import get_exchange
 from cexnet.factory import TransportFactory
 from cexnet.types import Channel, Subscription
 from cexnet.websocket import WebSocketManager
-from cexnet_core.errors import ConnectError, DeadlineExceeded
 
 CHANNELS = (Channel.BOOK_TICKER, Channel.TRADES)
 # Both must be confirmed within so long, or the network is not what it should be.
@@ -59,20 +60,16 @@ async def run_watch(options: WatchOptions) -> None:
             console.print(f"metrics: {await serve_metrics(stack, options.metrics_port, stream)}")
         console.print(f"connecting to {options.exchange} for {', '.join(symbols)} ...")
         wanted = [Subscription(channel, symbol) for symbol in symbols for channel in CHANNELS]
-        try:
+        way_out = "`cexnet demo` needs none; a proxy goes into [network] of the configuration"
+        with first_connection(options.exchange, way_out):
             await stream.initialize(wanted, board.on_event, deadline_s=DEADLINE_S)
-        except (ConnectError, DeadlineExceeded) as error:
-            raise ConnectError(
-                f"{options.exchange} cannot be reached: {error}. Is there a network, and does it let us "
-                "out? `cexnet demo` needs none; a proxy goes into [network] of the configuration"
-            ) from error
         started_s = time.perf_counter()
         try:
             view = View(f"cexnet watch: {options.exchange}", stream, None, board, console)
             await view.show(
                 until_s=started_s + options.seconds,
                 finished=None,
-                live=not options.as_json and console.is_terminal,
+                live=not options.as_json and can_show(console),
             )
         except asyncio.CancelledError as cancelled:
             interruption = cancelled

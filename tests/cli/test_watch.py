@@ -78,6 +78,7 @@ def test_without_a_way_there_it_says_so(config: Path) -> None:
     point_at(config, "ws://127.0.0.1:9")
     done = cexnet("watch", "gateio", "--config", str(config))
     assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 2  # what it does, and that it failed: once
     assert "gateio cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
 
