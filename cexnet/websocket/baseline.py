@@ -10,8 +10,9 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cexnet.websocket.delivery import Delivery
-from cexnet.websocket.metrics import DeliveryMetrics, VariantMetrics
+from cexnet.websocket.metrics import DeliveryMetrics, StreamMetrics, VariantMetrics
 from cexnet.websocket.strategies import MessageParser
+from cexnet_core.stream import Stream
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,6 +42,11 @@ class Baseline:
             before = DeliveryMetrics.of(delivery)
             # What waits now is counted as received afterwards: it will be taken or dropped then.
             self._before[delivery] = replace(before, received=before.received - before.waiting)
+
+    def stream(self, stream: Stream) -> StreamMetrics | None:
+        """What ``stream`` had counted; ``None``: it was not there."""
+        before: StreamMetrics | None = self._before.get(stream)
+        return before
 
     def variant(self, parser: MessageParser) -> VariantMetrics:
         """What ``parser`` has counted since."""

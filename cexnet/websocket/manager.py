@@ -84,7 +84,7 @@ class WebSocketManager(Measured, Changeable):
         self._tally = Tally()
         self._books = Bookkeeper(snapshots, on_book)
         self._setting = Setting(strategies, tap=tap)
-        self._register = Register(strategies, self._tally.ended)
+        self._register = Register(strategies, lambda stream: self._measuring.ended(stream))
         self._fleet = Fleet(self._setting, self._register, self, redundancy)
         self._caretaker = Caretaker(
             self._setting,

@@ -18,6 +18,7 @@ from cexnet_core.clock import ticks_ns
 from cexnet_core.latency import LatencyRecorder
 from cexnet_core.meter import Measurement, Meter, MetricsPolicy, Stages, rate_of, stages_of
 from cexnet_core.slow import SlowMessage
+from cexnet_core.stream import Stream
 from cexnet_core.summary import LatencySummary
 
 
@@ -56,6 +57,10 @@ class Measuring:
         if all(parser is not known for known in self._taken):
             self._taken.append(parser)
             parser.router.timer.slowest.keep(self._meter.policy.slowest)
+
+    def ended(self, stream: Stream) -> None:
+        """A stream is routed no more; what it counted stays in the totals."""
+        self._tally.ended(stream, self._baseline.stream(stream))
 
     def advance(self) -> None:
         """Let time pass."""

@@ -9,6 +9,7 @@ from cexnet.websocket.lifecycle import SessionState, StateChange
 from cexnet.websocket.metrics import (
     DeliveryMetrics,
     LatencySummary,
+    StreamMetrics,
     VariantMetrics,
     WebSocketMetrics,
     total_counts,
@@ -52,10 +53,10 @@ class Tally:
         """Something happened to a topic."""
         self._topic_events[report.event] += 1
 
-    def ended(self, stream: Stream) -> None:
-        """A stream is routed no more: keep what it counted."""
+    def ended(self, stream: Stream, before: StreamMetrics | None) -> None:
+        """A stream is routed no more: keep what it counted since the reset, ``before`` which it had."""
         for name in _OF_STREAMS:
-            self._ended[name] += getattr(stream, name)
+            self._ended[name] += getattr(stream, name) - (getattr(before, name) if before else 0)
 
     def retire(self, session: Session) -> None:
         """A connection is gone for good: keep what it counted."""

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The hot log itself is where records go over into the standard tree.
 CORE = [path for path in sorted((ROOT / "cexnet_core").glob("*.pyx")) if not path.name.startswith("hot")]
 # Tasks of a manager's own, and what happens once in a while.
-NOW_AND_THEN = {"breakers", "host_clock", "warmth"}
+NOW_AND_THEN = {"breakers", "clock_keeper", "host_clock", "warmth"}
 LINES = [
     *(path for path in sorted((ROOT / "cexnet" / "http").glob("*.py")) if path.stem not in NOW_AND_THEN),
     *(ROOT / "cexnet" / "websocket" / f"{name}.py" for name in ("answers", "delivery", "link", "overflow")),

@@ -204,6 +204,30 @@ async def test_what_was_counted_outlives_the_subscription() -> None:
         assert manager.metrics().handler_errors == kept
 
 
+async def test_after_a_reset_an_ended_subscription_brings_nothing_back() -> None:
+    failed = asyncio.Event()
+
+    def fail(event: Event) -> None:
+        failed.set()
+        raise RuntimeError("strategy bug")
+
+    async with (
+        Simulator(exchange="binance", symbols=("BTCUSDT", "ETHUSDT"), rate_per_s=1000) as simulator,
+        manager_for("binance", simulator) as manager,
+    ):
+        one, two = (Subscription(Channel.BOOK_TICKER, symbol) for symbol in ("BTCUSDT", "ETHUSDT"))
+        await manager.initialize([one], fail)
+        await manager.subscribe([two], lambda event: None)
+        async with asyncio.timeout(20):
+            await failed.wait()
+        await manager.subscribe([one], lambda event: None)  # the new handler does not fail
+        await manager.unsubscribe([one])
+        assert manager.metrics().handler_errors > 0
+        manager.reset_metrics()
+        await manager.unsubscribe([one])
+        assert manager.metrics().handler_errors == 0
+
+
 async def test_incomplete_strategy_set_is_named() -> None:
     manager = WebSocketManager(WebSocketStrategySet(None, None, None))  # type: ignore[arg-type]
     with pytest.raises(StrategyError, match=r"connection .* subscription .* parser"):
