@@ -217,8 +217,9 @@ class HttpSession:
                 first_byte_ns = ticks_ns()
                 status = head.code
                 body = await self._read(content, status)
-                # An answer may come before all of a long request has left.
-                if not transport.get_write_buffer_size():
+                # An answer may come before all of a long request has left, and be followed by bytes
+                # that end the connection: a closed TLS transport cannot be asked for its buffer.
+                if protocol.is_connected() and not transport.get_write_buffer_size():
                     connection.release()
         except asyncio.CancelledError:
             task = asyncio.current_task()

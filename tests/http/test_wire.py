@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import threading
@@ -159,6 +160,25 @@ async def test_a_connection_that_the_server_gives_up_is_not_used_again() -> None
         await rest.server_time_ms()
         await rest.server_time_ms()
         assert peer.connections == 2
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_what_follows_an_answer_ends_the_connection_and_not_the_order(tls: bool) -> None:
+    server, client = self_signed("localhost")
+    body = json.dumps(PLACED).encode()
+
+    async def too_much(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, {"Content-Length": str(len(body))}) + body[:-1])
+        for _ in range(50):
+            await asyncio.sleep(0)  # this much is read, and the rest waited for
+        writer.write(body[-1:] + b"what?\r\n\r\n")
+
+    async with Peer(too_much, reply(PLACED), tls=server if tls else None) as peer:
+        options = ConnectionOptions(ssl_context=client) if tls else None
+        async with manager(peer, options=options) as rest:
+            assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
+            assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
+            assert peer.connections == 2
 
 
 async def test_switching_protocols_answers_nothing() -> None:
