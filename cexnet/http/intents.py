@@ -216,6 +216,9 @@ class TableRequests(RequestStrategy):
         endpoint = self._named[name]
         path = endpoint.path
         if path_values:
+            if not {".", ".."}.isdisjoint(path_values.values()):
+                # Escaping does not help: a server resolves them, to the path of all orders here.
+                raise ConfigurationError(f"{endpoint.label}: '.' and '..' are no values for a part of a path")
             path = path.format(**{key: escape(value) for key, value in path_values.items()})
         return Call(
             endpoint=endpoint,
