@@ -268,10 +268,14 @@ async def test_what_is_masked_leaves_the_rest_readable() -> None:
 
 
 async def test_the_login_to_a_proxy_that_quotes_it_is_masked(log: io.StringIO) -> None:
-    async with Peer(echo(502)) as proxy:
+    async def quote(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        said = f"<html>Proxy-Authorization: {seen.headers['proxy-authorization']}"
+        await reply(status=502, body=said.encode())(seen, writer)
+
+    async with Peer(quote) as proxy:
         options = ConnectionOptions(proxy=proxy.url.replace("//", f"//desk:{API_SECRET}@"))
         async with manager(binance_rest, "http://exchange.invalid", options=options) as rest:
-            with pytest.raises(ExchangeUnavailable, match="proxy-authorization") as caught:
+            with pytest.raises(ExchangeUnavailable, match="Proxy-Authorization") as caught:
                 await rest.server_time_ms()
             text = everything_about(caught.value) + log.getvalue()
     login = proxy.seen[0].headers["proxy-authorization"].removeprefix("Basic ")
