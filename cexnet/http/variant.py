@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from cexnet.http.meters import HostMeters
 from cexnet.http.metrics import RestCounters, RestLatency, RestVariantMetrics
 from cexnet.http.strategies import RestStrategySet
+
+_logger = logging.getLogger("cexnet.http")
 
 
 class Variant:
@@ -84,6 +87,12 @@ class Variants:
         return total
 
     def close(self) -> None:
-        """Close every limiter that was ever in use: calls may still wait in an earlier one."""
+        """Close every limiter that was ever in use: calls may still wait in an earlier one.
+
+        What one raises is logged: the others, and the connections, are closed all the same.
+        """
         for limits in self._limiters:
-            limits.close()
+            try:
+                limits.close()
+            except Exception:
+                _logger.exception("%r could not be closed", limits)
