@@ -37,6 +37,8 @@ _CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5.0)
 # A FIN or RST that has arrived; 0 where the system cannot tell (no poll, no POLLRDHUP).
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 _SWITCHING_PROTOCOLS = 101
+# An idle socket takes as much at once; no exchange takes as much in a request.
+_SENT_AT_ONCE = 16 * 1024
 
 
 class Try:
@@ -86,6 +88,14 @@ def _events(transport: asyncio.Transport) -> int:
     poll = select.poll()
     poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
     return sum(events for _, events in poll.poll(0))
+
+
+def _has_sent(transport: asyncio.Transport, request: bytes) -> bool:
+    """Whether surely all of ``request`` has left: an answer may come before."""
+    # TLS keeps no account of what waits below it, and cannot be asked once it is closed.
+    if transport.is_closing() or (len(request) > _SENT_AT_ONCE and transport.get_extra_info("ssl_object")):
+        return False
+    return not transport.get_write_buffer_size()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +227,7 @@ class HttpSession:
                 first_byte_ns = ticks_ns()
                 status = head.code
                 body = await self._read(content, status)
-                # An answer may come before all of a long request has left, and be followed by bytes
-                # that end the connection: a closed TLS transport cannot be asked for its buffer.
-                if protocol.is_connected() and not transport.get_write_buffer_size():
+                if _has_sent(transport, request):
                     connection.release()
         except asyncio.CancelledError:
             task = asyncio.current_task()

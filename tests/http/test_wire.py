@@ -190,8 +190,10 @@ async def test_switching_protocols_answers_nothing() -> None:
         assert peer.connections == 2
 
 
-async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection() -> None:
-    """Else what is left of the body would be taken for the next request."""
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection(tls: bool) -> None:
+    """Else what is left of the body would be taken for the next request, or hold it up."""
+    server_tls, client_tls = self_signed("localhost")
     refused = asyncio.Event()
 
     async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,9 +208,10 @@ async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection()
                     await asyncio.Event().wait()
 
     accepted: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(early, "127.0.0.1", 0, limit=1024)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with RestManager(strategies(), base_url=url) as rest:
+    server = await asyncio.start_server(early, "127.0.0.1", 0, limit=1024, ssl=server_tls if tls else None)
+    url = f"{'https' if tls else 'http'}://localhost:{server.sockets[0].getsockname()[1]}"
+    options = ConnectionOptions(ssl_context=client_tls)
+    async with RestManager(strategies(), base_url=url, options=options) as rest:
         with pytest.raises(Exception, match="413"):
             await rest.post("/api/v3/other", body=bytes(64 * 2**20), idempotent=False)
         assert refused.is_set()
