@@ -114,7 +114,7 @@ def build_call(
     if signed is not None and signed != endpoint.signed:
         endpoint = replace(endpoint, signed=signed)
     if weight is None:
-        weight = endpoint.weigh(dict(pairs(params))) if endpoint.weigh else endpoint.weight
+        weight = _weight(endpoint, params)
     hidden: list[str] = []
     return Call(
         endpoint=endpoint,
@@ -128,6 +128,15 @@ def build_call(
         priority=endpoint.priority if priority is None else priority,
         hidden=tuple(hidden),
     )
+
+
+def _weight(endpoint: Endpoint, params: Params) -> int:
+    if endpoint.weigh is None:
+        return endpoint.weight
+    try:
+        return endpoint.weigh(dict(pairs(params)))
+    except ValueError as error:
+        raise ConfigurationError(f"{endpoint.label}: a parameter that it is weighed by: {error}") from None
 
 
 def _as_json(body: Any, hidden: list[str]) -> bytes:
@@ -255,6 +264,9 @@ class TableRequests(RequestStrategy):
         endpoint = self._named[name]
         path = endpoint.path
         if path_values:
+            if not {".", ".."}.isdisjoint(path_values.values()):
+                # Escaping does not help: a server resolves them, to the path of all orders here.
+                raise ConfigurationError(f"{endpoint.label}: '.' and '..' are no values for a part of a path")
             path = path.format(**{key: escape(value) for key, value in path_values.items()})
         return Call(
             endpoint=endpoint,
@@ -262,7 +274,7 @@ class TableRequests(RequestStrategy):
             parse=parse,
             params=params,
             body=body,
-            weight=endpoint.weigh(dict(pairs(params))) if endpoint.weigh else endpoint.weight,
+            weight=_weight(endpoint, params),
             scope_key=scope_key,
             client_order_id=client_order_id,
             idempotent=endpoint.idempotent,

@@ -28,7 +28,8 @@ _MASK = "****"
 _ENOUGH = 12
 # Names under which exchanges return or are sent what nobody else may read.
 _FIELDS = re.compile(
-    r"""\b((?:listen_?key|token|signature|sign|api_?key|secret|passphrase)["']?\s*[:=]\s*["']?)[^"'&\s,}]{6,}""",
+    r"""\b((?:listen_?key|(?:access_|refresh_)?token|signature|sign|api_?key|(?:api_?)?secret(?:_?key)?"""
+    r"""|passphrase|authorization)["']?\s*[:=]\s*["']?(?:(?:basic|bearer)\s+)?)[^"'&\s,}]{6,}""",
     re.IGNORECASE,
 )
 

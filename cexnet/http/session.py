@@ -32,6 +32,8 @@ from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
 
 _SWITCHING_PROTOCOLS = 101
+# An idle socket takes as much at once; no exchange takes as much in a request.
+_SENT_AT_ONCE = 16 * 1024
 
 
 class Try:
@@ -64,6 +66,14 @@ def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
     if isinstance(error, OSError) and error.strerror:
         reason = f"{reason}: {error.strerror}"
     return TransportFault(kind, reason, sent=bool(attempt.sent_ns), status=status)
+
+
+def _has_sent(transport: asyncio.Transport, request: bytes) -> bool:
+    """Whether surely all of ``request`` has left: an answer may come before."""
+    # TLS keeps no account of what waits below it, and cannot be asked once it is closed.
+    if transport.is_closing() or (len(request) > _SENT_AT_ONCE and transport.get_extra_info("ssl_object")):
+        return False
+    return not transport.get_write_buffer_size()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +198,7 @@ class HttpSession:
                 first_byte_ns = ticks_ns()
                 status = head.code
                 body = await self._read(content, status)
-            # An answer may come before all of a long request has left.
-            if not transport.get_write_buffer_size() and not protocol.should_close:
+            if not protocol.should_close and _has_sent(transport, request):
                 pool.give_back(connection)
                 connection = None
         except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ from cexnet.http.metrics import RestCounters, RestLatency, RestVariantMetrics
 from cexnet.http.strategies import RestStrategySet
 from cexnet_core.errors import CexnetError
 from cexnet_core.meter import MetricsPolicy, Stages
+
+_logger = logging.getLogger("cexnet.http")
 
 
 class Variant:
@@ -120,6 +123,12 @@ class Variants:
         return sum(variant.counters.requests for variant in self._by_name.values())
 
     def close(self) -> None:
-        """Close every limiter that was ever in use: calls may still wait in an earlier one."""
+        """Close every limiter that was ever in use: calls may still wait in an earlier one.
+
+        What one raises is logged: the others, and the connections, are closed all the same.
+        """
         for limits in self._limiters:
-            limits.close()
+            try:
+                limits.close()
+            except Exception:
+                _logger.exception("%r could not be closed", limits)

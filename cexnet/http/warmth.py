@@ -14,8 +14,8 @@ _logger = logging.getLogger("cexnet.http")
 class Warmth:
     """Calls ``warm()`` every ``every_s`` seconds until ``close()``, and owns the task that does.
 
-    What ``warm`` raises of the CexnetError tree is logged and counted in ``failures``: the
-    next request opens a connection of its own. Raises ConfigurationError for a period that
+    What ``warm`` raises is logged and counted in ``failures``: the next request opens a
+    connection of its own. Raises ConfigurationError for a period that
     is not above 0 s. Made and closed on one running event loop.
     """
 
@@ -34,6 +34,9 @@ class Warmth:
             except CexnetError as error:
                 self.failures += 1
                 _logger.warning("connections are not kept warm: %s", error)
+            except Exception:  # a strategy's mistake must not end the task unnoticed
+                self.failures += 1
+                _logger.exception("connections are not kept warm")
             await asyncio.sleep(self._every_s)
 
     async def close(self) -> None:

@@ -120,6 +120,13 @@ def test_by_id(module: ModuleType) -> None:
     assert shown(strategy.query_order("S", "", "a")) == ("GET", "/api/v3/order", by_ours)
 
 
+@pytest.mark.parametrize("order_id", [".", ".."])
+def test_an_id_that_a_server_would_resolve_to_another_path_is_refused(order_id: str) -> None:
+    """DELETE /spot/orders/. is DELETE /spot/orders: cancel them all."""
+    with pytest.raises(ConfigurationError, match="part of a path"):
+        requests(gateio_rest).cancel_order("BTC_USDT", order_id, "")
+
+
 def test_gateio_by_id_in_the_path() -> None:
     call = requests(gateio_rest).cancel_order("BTC_USDT", "", "t-a.b")
     assert shown(call) == (

@@ -305,6 +305,8 @@ async def test_wrong_use_is_refused_before_anything_is_sent() -> None:
             await rest.cancel_order("BTCUSDT")
         with pytest.raises(ConfigurationError, match="order_id or client_order_id"):
             await rest.query_order("BTCUSDT", order_id="1", client_order_id="a")
+        with pytest.raises(ConfigurationError, match="'many'"):
+            await rest.get("/api/v3/depth", params={"symbol": "BTCUSDT", "limit": "many"})
         with pytest.raises(ConfigurationError, match="more than the 6000"):
             await rest.get("/api/v3/time", weight=6001)
         assert not peer.seen

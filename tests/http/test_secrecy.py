@@ -22,6 +22,7 @@ from rich.traceback import Traceback
 
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import binance_rest, gateio_rest, mexc_rest
+from cexnet.http.connector import ConnectionOptions
 from cexnet.http.limits import ScopedLimiter
 from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
@@ -264,6 +265,30 @@ async def test_what_is_masked_leaves_the_rest_readable() -> None:
         with pytest.raises(CexnetError, match="key L1s is too short") as caught:
             await rest.get("/x", params={"listenKey": Secret(LISTEN_KEY)})
     assert caught.value.exchange_message == "key L1s is too short"  # type: ignore[attr-defined]
+
+
+async def test_the_login_to_a_proxy_that_quotes_it_is_masked(log: io.StringIO) -> None:
+    async def quote(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        said = f"<html>Proxy-Authorization: {seen.headers['proxy-authorization']}"
+        await reply(status=502, body=said.encode())(seen, writer)
+
+    async with Peer(quote) as proxy:
+        options = ConnectionOptions(proxy=proxy.url.replace("//", f"//desk:{API_SECRET}@"))
+        async with manager(binance_rest, "http://exchange.invalid", options=options) as rest:
+            with pytest.raises(ExchangeUnavailable, match="Proxy-Authorization") as caught:
+                await rest.server_time_ms()
+            text = everything_about(caught.value) + log.getvalue()
+    login = proxy.seen[0].headers["proxy-authorization"].removeprefix("Basic ")
+    assert_silent(text, {login, API_SECRET})
+
+
+@pytest.mark.parametrize("name", ["secretKey", "api_secret", "access_token", "apiKey", "passphrase"])
+async def test_a_key_that_an_unreadable_answer_issues_is_masked(name: str) -> None:
+    issued = reply(body=f'{{"{name}":"{API_SECRET}","id":1'.encode())
+    async with Peer(issued) as peer, manager(binance_rest, peer.url) as rest:
+        with pytest.raises(OutcomeUnknown, match=f"{name}.*id") as caught:
+            await rest.post("/api/v3/subAccountApi", signed=True)
+    assert_silent(everything_about(caught.value), {API_SECRET})
 
 
 async def test_the_cause_of_an_unreadable_answer_is_kept_in_words() -> None:

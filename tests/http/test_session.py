@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from cexnet.exchanges import binance_rest
+from cexnet.exchanges.binance_rest import BinanceRequests
 from cexnet.http.connector import ConnectionOptions, tls_context
+from cexnet.http.endpoint import Call
 from cexnet.http.manager import RestManager
 from cexnet_core.errors import (
     ConfigurationError,
@@ -90,6 +92,22 @@ async def test_warmth_survives_a_server_that_is_down(caplog: pytest.LogCaptureFi
         await rest.keep_warm(1, every_s=0.001)
         await until(lambda: len(peer.seen) > 15, "pings go on after failures")
         assert "not kept warm" in caplog.text
+
+
+async def test_warmth_survives_a_strategy_that_is_broken(caplog: pytest.LogCaptureFixture) -> None:
+    asked = 0
+
+    class Broken(BinanceRequests):
+        def ping(self) -> Call[None]:
+            nonlocal asked
+            asked += 1
+            raise LookupError("no such row")
+
+    async with Peer(reply({})) as peer, manager(peer) as rest:
+        rest.swap(request=Broken(binance_rest.ENDPOINTS, default_scopes=()))
+        await rest.keep_warm(1, every_s=0.001)
+        await until(lambda: asked > 3, "pings go on after failures")
+        assert "no such row" in caplog.text
 
 
 @pytest.mark.parametrize("proxy", [socks5_proxy, socks4_proxy], ids=["socks5", "socks4"])

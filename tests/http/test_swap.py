@@ -21,8 +21,10 @@ from cexnet_core.errors import (
     RequestNotSent,
     StrategyError,
 )
+from cexnet_core.hotlog import process_log
 from tests.http.accounts import CREDENTIALS, LIMIT_BUY
 from tests.http.client import PLACED, TIME, manager
+from tests.http.leaks import until
 from tests.http.peer import Peer, drop, reply
 
 BUSY = reply(status=503, body=b"")
@@ -165,5 +167,20 @@ async def test_no_limiter_can_hide_what_became_of_an_order(caplog: pytest.LogCap
         assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
         with pytest.raises(OutcomeUnknown):
             await rest.place_order(LIMIT_BUY)
+        assert process_log.flush()
         assert "limits may be off" in caplog.text
         assert all(not budget.under_way for budget in rest.limits().budgets)
+
+
+class Stuck(ScopedLimiter):
+    def close(self) -> None:
+        raise ConnectionError("the counts cannot be reached")
+
+
+async def test_no_limiter_can_keep_a_manager_open(caplog: pytest.LogCaptureFixture) -> None:
+    async with Peer(reply(TIME)) as peer, manager(peer) as rest:
+        rest.swap(limits=Stuck(binance_rest.LIMITS))
+        await rest.ping()
+        await rest.close()
+        await until(lambda: not peer.open, "the server sees the connection closed")
+        assert "could not be closed" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import threading
@@ -161,6 +162,25 @@ async def test_a_connection_that_the_server_gives_up_is_not_used_again() -> None
         assert peer.connections == 2
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_what_follows_an_answer_ends_the_connection_and_not_the_order(tls: bool) -> None:
+    server, client = self_signed("localhost")
+    body = json.dumps(PLACED).encode()
+
+    async def too_much(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, {"Content-Length": str(len(body))}) + body[:-1])
+        for _ in range(50):
+            await asyncio.sleep(0)  # this much is read, and the rest waited for
+        writer.write(body[-1:] + b"what?\r\n\r\n")
+
+    async with Peer(too_much, reply(PLACED), tls=server if tls else None) as peer:
+        options = ConnectionOptions(ssl_context=client) if tls else None
+        async with manager(peer, options=options) as rest:
+            assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
+            assert (await rest.place_order(LIMIT_BUY)).order_id == "7"
+            assert peer.connections == 2
+
+
 async def test_switching_protocols_answers_nothing() -> None:
     switch = raw(head(101, {"Upgrade": "x", "Connection": "upgrade"}))
     async with Peer(switch, reply(PLACED)) as peer, manager(peer) as rest:
@@ -170,8 +190,10 @@ async def test_switching_protocols_answers_nothing() -> None:
         assert peer.connections == 2
 
 
-async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection() -> None:
-    """Else what is left of the body would be taken for the next request."""
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection(tls: bool) -> None:
+    """Else what is left of the body would be taken for the next request, or hold it up."""
+    server_tls, client_tls = self_signed("localhost")
     refused = asyncio.Event()
 
     async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -186,9 +208,10 @@ async def test_an_answer_before_all_of_a_long_request_left_ends_the_connection()
                     await asyncio.Event().wait()
 
     accepted: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(early, "127.0.0.1", 0, limit=1024)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with RestManager(strategies(), base_url=url) as rest:
+    server = await asyncio.start_server(early, "127.0.0.1", 0, limit=1024, ssl=server_tls if tls else None)
+    url = f"{'https' if tls else 'http'}://localhost:{server.sockets[0].getsockname()[1]}"
+    options = ConnectionOptions(ssl_context=client_tls)
+    async with RestManager(strategies(), base_url=url, options=options) as rest:
         with pytest.raises(Exception, match="413"):
             await rest.post("/api/v3/other", body=bytes(64 * 2**20), idempotent=False)
         assert refused.is_set()
