@@ -41,7 +41,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color"},
+            env={**_environment(), "TERM": "xterm-256color"},
         )
         os.close(theirs)
 
@@ -101,6 +101,11 @@ class Terminal:
             return False
         self.raw += data.decode("utf-8", "replace")
         return bool(data)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without the size of a terminal that is not this one: it would count for more."""
+    return {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 def plain(raw: str) -> str:

@@ -34,7 +34,7 @@ def test_the_demos_view_fits_the_terminal(columns: int, lines: int) -> None:
     assert drawn
     for picture in drawn:
         rows = picture.split("\r\n") if "\r\n" in picture else picture.split("\n")
-        assert len(rows) <= lines
+        assert len(rows) <= lines, repr(picture)
         assert max(map(len, rows)) <= columns
     assert CLEARS not in terminal.raw  # no flicker: what changes is written over
     assert terminal.is_itself_again
