@@ -12,7 +12,14 @@ from cexnet.http.answers import OrderBook
 from cexnet.http.auth import QuerySignature, SignedQuery
 from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
 from cexnet.http.endpoint import Call, Endpoint, Param, Priority
-from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, average_price, limit_price
+from cexnet.http.intents import (
+    ClientOrderIds,
+    EpochMs,
+    TableRequests,
+    any_json,
+    average_price,
+    limit_price,
+)
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import RestStrategySet
@@ -122,7 +129,7 @@ STATUSES = {
 
 
 class _Time(msgspec.Struct):
-    serverTime: int
+    serverTime: EpochMs
 
 
 class _Depth(msgspec.Struct):

@@ -15,7 +15,7 @@ from cexnet.http.answers import OrderBook
 from cexnet.http.auth import SignedHeaders, with_query
 from cexnet.http.classify import ErrorClass, ErrorTable, TableErrors
 from cexnet.http.endpoint import Call, Endpoint, Priority, WireRequest
-from cexnet.http.intents import ClientOrderIds, TableRequests, any_json, limit_price
+from cexnet.http.intents import ClientOrderIds, EpochMs, TableRequests, any_json, limit_price
 from cexnet.http.keys import Sign, hmac_sign
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.retry import FullJitterRetry
@@ -96,7 +96,7 @@ CLIENT_ORDER_IDS = ClientOrderIds(
 
 
 class _Time(msgspec.Struct):
-    server_time: int
+    server_time: EpochMs
 
 
 class _Depth(msgspec.Struct):

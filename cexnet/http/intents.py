@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ _listen_key = msgspec.json.Decoder(_ListenKey).decode
 _RANDOM_BYTES = 12
 _PRICE_DIGITS = Context(prec=16)
 _any = msgspec.json.Decoder(Any).decode
+# A time in ms that fits 63 bits as ns: beyond, it is no clock's, and arithmetic with it may fail.
+EpochMs = Annotated[int, msgspec.Meta(ge=0, le=2**63 // 1_000_000)]
 
 
 @dataclass(frozen=True, slots=True)

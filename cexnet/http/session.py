@@ -112,6 +112,7 @@ class HttpSession:
             url = URL(base_url)
             usable = url.scheme in ("http", "https") and bool(url.host)
             usable = usable and url.path in ("", "/") and not url.query_string and not url.user
+            (url.raw_host or "").encode("idna")  # as the resolver does
         except ValueError:
             usable = False
         if not usable:
@@ -209,7 +210,9 @@ class HttpSession:
                     "closed", "the RestManager was closed", sent=bool(attempt.sent_ns)
                 ) from None
             raise
-        except (aiohttp.ClientError, HttpProcessingError) as error:
+        # aiohttp raises the last two when a connection is closed between two turns of the loop, of
+        # which the first brought a part of the answer and the second would have gone on reading.
+        except (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, RuntimeError) as error:
             raise _fault(error, attempt, status) from None
         except TimeoutError:
             if self._closed and not attempt.sent_ns:

@@ -254,9 +254,14 @@ async def test_close_tells_every_waiting_order_what_became_of_it() -> None:
         ]
 
 
-async def test_a_resync_that_fails_leaves_the_clock_refusal_as_the_outcome() -> None:
+@pytest.mark.parametrize(
+    "time",
+    [reply(status=503, body=b""), reply({"serverTime": 10**350}), reply({"serverTime": -1})],
+    ids=["unavailable", "beyond all time", "before it"],
+)
+async def test_a_resync_that_fails_leaves_the_clock_refusal_as_the_outcome(time: Step) -> None:
     skewed = reply({"code": -1021, "msg": "Timestamp for this request is outside"}, status=400)
-    async with Peer(skewed, reply(status=503, body=b"")) as peer, manager(peer, deadline_s=1.0) as rest:
+    async with Peer(skewed, time) as peer, manager(peer, deadline_s=1.0) as rest:
         with pytest.raises(ClockSkewError) as caught:
             await rest.place_order(LIMIT_BUY)
         assert caught.value.outcome == "rejected"

@@ -49,7 +49,8 @@ def test_a_subclass_of_a_real_strategy_may_override_what_it_likes() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:80", "ftp://h", "http://h/api", "http://h?x=1", "http://u:p@h", "http://"]
+    "url",
+    ["", "127.0.0.1:80", "ftp://h", "http://h/api", "http://h?x=1", "http://u:p@h", "http://", "http://a..b"],
 )
 def test_base_url_must_be_an_origin(url: str) -> None:
     with pytest.raises(ConfigurationError, match="base_url"):

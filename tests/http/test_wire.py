@@ -238,6 +238,28 @@ async def test_close_ends_what_waits_for_an_answer(before: bytes) -> None:
     await until(lambda: sockets() <= held, "no socket left")
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        head(200, {"Content-Length": "9"}),
+        head(200, {"Transfer-Encoding": "chunked"}) + b"1\r\n{\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+    ids=["head", "chunk", "interim"],
+)
+async def test_close_at_any_moment_tells_an_order_what_became_of_it(before: bytes) -> None:
+    """Also between the turn of the loop in which a part of the answer comes and the one that reads it."""
+    for turns in range(60):
+        async with Peer(raw(before, close=before.endswith(b"Continue\r\n\r\n"))) as peer:
+            rest = manager(peer)
+            order = asyncio.create_task(rest.place_order(LIMIT_BUY, deadline_s=5.0))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await rest.close()
+            with pytest.raises((OutcomeUnknown, RequestNotSent)):
+                await order
+
+
 async def test_close_ends_what_waits_for_a_connection() -> None:
     async with Peer(hang()) as peer:
         rest = manager(peer, connections=1)
