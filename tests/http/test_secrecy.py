@@ -183,7 +183,7 @@ async def test_no_failure_shows_a_secret(fault: str, kind: str, log: io.StringIO
     turn = (list(FAULTS).index(fault) + list(KINDS).index(kind)) % len(MODULES)
     name = "mexc" if kind.endswith("listen key") else list(MODULES)[turn]
     async with Peer(FAULTS[fault]) as peer:
-        rest = manager(MODULES[name], peer.url, deadline_s=0.3 if "answer" in fault else 5.0)
+        rest = manager(MODULES[name], peer.url, deadline_s=1.0 if "answer" in fault else 5.0)
         async with rest:
             text = ""
             try:
@@ -201,7 +201,7 @@ async def test_no_failure_shows_a_secret(fault: str, kind: str, log: io.StringIO
 async def test_no_failure_shows_a_private_keys_signature(fault: str, log: io.StringIO) -> None:
     async with (
         Peer(FAULTS[fault]) as peer,
-        manager(binance_rest, peer.url, "ed25519", deadline_s=0.3 if "answer" in fault else 5.0) as rest,
+        manager(binance_rest, peer.url, "ed25519", deadline_s=1.0 if "answer" in fault else 5.0) as rest,
     ):
         with pytest.raises(CexnetError) as caught:
             await rest.place_order(LIMIT_BUY)
