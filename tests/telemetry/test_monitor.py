@@ -171,6 +171,21 @@ async def test_a_callback_that_fails_is_counted() -> None:
     assert monitor.look_errors == 0
 
 
+async def test_a_stream_that_was_reset_and_rolled_is_judged_at_once() -> None:
+    log = Log()
+    monitor = Monitor(EASY, check_s=0.05, window_s=60.0)
+
+    async def busy(stream: Any, rest: Any) -> None:
+        await until(lambda: len(monitor.compliance()) > 3)
+        for _ in range(5):  # as many connections as before, quicker or slower ones
+            stream.reset_metrics()
+            await stream.roll()
+            await monitor.look()
+
+    await run(EASY, monitor, log, busy)
+    assert monitor.look_errors == 0
+
+
 def test_senseless_times_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="check_s"):
         Monitor(check_s=0.0)
