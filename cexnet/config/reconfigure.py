@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,7 +109,9 @@ class LiveConfig:
 
     async def change(self, config: Config, deadline_s: float) -> tuple[str, ...]:
         """See ``TransportFactory.reconfigure``."""
-        async with self._changing:
+        async with self._changing, AsyncExitStack() as changing:
+            for stream in self._streams:
+                await changing.enter_async_context(stream.manager.changing)
             changed = tuple(_differences(self.config, config))
             if not changed:
                 return ()

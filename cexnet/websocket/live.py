@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,8 @@ class Live:
     """The part of a manager that ``reconfigure`` changes.
 
     ``queue`` is the one that the manager has made itself; ``is_told`` says that its caller
-    named the subscriptions, so that those of a configuration are not its affair.
+    named the subscriptions, so that those of a configuration are not its affair. ``changing``
+    is held from the check of a change to its end: what was checked must still be so.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Live:
         self.sink: Any = None
         self.is_running = False
         self.is_told = False
+        self.changing = asyncio.Lock()
 
     def new_queue(self) -> Delivery:
         """A queue as it is configured, for a caller who has given no handler."""
@@ -199,10 +202,16 @@ class Changeable:
         Raises ConfigurationError naming what cannot change or makes no sense, and as
         ``subscribe`` for new subscriptions.
         """
-        change = self.prepare(**changes)
-        await change.extend(deadline_s)
-        change.apply()
-        await change.finish(deadline_s)
+        async with self.changing:
+            change = self.prepare(**changes)
+            await change.extend(deadline_s)
+            change.apply()
+            await change.finish(deadline_s)
+
+    @property
+    def changing(self) -> asyncio.Lock:
+        """Held by whoever changes what the manager does, from ``prepare`` on."""
+        return self._live.changing
 
     def prepare(self, **changes: Unpack[StreamChanges]) -> StreamChange:
         """Check a change as ``reconfigure`` does, to carry it out in step with others."""
