@@ -16,9 +16,12 @@ from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.subscriber import Subscriber
 from cexnet_core.errors import CexnetError, ConfigurationError
-from cexnet_core.queue import POLICIES
+from cexnet_core.queue import POLICIES, EventQueue
 
 _logger = logging.getLogger("cexnet.websocket")
+
+# Of anything that is counted: what the core takes, and what its memory has room for.
+MOST = 2**31 - 1
 
 
 class StreamChanges(TypedDict, total=False):
@@ -43,7 +46,7 @@ class Standing:
     """What a manager streams, and into which queue, when ``initialize()`` is not told.
 
     ``sheddable`` are subscriptions that may be given up for a while under load.
-    Raises ConfigurationError for a depth below 1 or an unknown policy.
+    Raises ConfigurationError for a depth that is none or an unknown policy.
     """
 
     subscriptions: tuple[Subscription, ...] = ()
@@ -52,9 +55,10 @@ class Standing:
     queue_policy: OverflowPolicy = "drop_oldest"
 
     def __post_init__(self) -> None:
-        if self.queue_depth < 1 or self.queue_policy not in POLICIES:
+        is_depth = isinstance(self.queue_depth, int) and 1 <= self.queue_depth <= MOST
+        if not is_depth or self.queue_policy not in POLICIES:
             raise ConfigurationError(
-                f"queue_depth={self.queue_depth} must be at least 1 and queue_policy="
+                f"queue_depth={self.queue_depth!r} must be a whole number from 1 to {MOST} and queue_policy="
                 f"{self.queue_policy!r} one of {', '.join(POLICIES)}"
             )
 
@@ -124,9 +128,15 @@ class StreamChange:
                 f"{name}: {', '.join(sorted(unknown))} cannot change while the manager lives: make a new "
                 f"one. What can change: {', '.join(known)}"
             )
-        for key, least in (("connect_deadline_s", 0.0), ("max_message_bytes", 0)):
-            if key in self._changes and not self._changes[key] > least:
-                raise ConfigurationError(f"{name}: {key}={self._changes[key]!r} must be above {least:g}")
+        if not self._changes.get("connect_deadline_s", 1.0) > 0.0:
+            raise ConfigurationError(
+                f"{name}: connect_deadline_s={self._changes['connect_deadline_s']!r} must be above 0"
+            )
+        most_bytes = self._changes.get("max_message_bytes", 1)
+        if not isinstance(most_bytes, int) or not 1 <= most_bytes <= MOST:
+            raise ConfigurationError(
+                f"{name}: max_message_bytes={most_bytes!r} must be a whole number from 1 to {MOST}"
+            )
         for key, kind in (("reconnect", ReconnectPolicy), ("liveness", LivenessPolicy)):
             if key in self._changes and not isinstance(self._changes[key], kind):
                 found = type(self._changes[key]).__name__
@@ -136,6 +146,11 @@ class StreamChange:
                 self._changes[key] = tuple(self._changes[key])
         standing = {key: self._changes[key] for key in Standing.__slots__ if key in self._changes}
         self._standing = replace(live.standing, **standing)
+        if live.queue is not None and self._standing.queue_depth > live.queue.depth:
+            try:
+                EventQueue(self._standing.queue_depth, self._standing.queue_policy)
+            except MemoryError as error:
+                raise ConfigurationError(f"{name}: queue_depth cannot change: {error}") from None
         before, after = live.standing.subscriptions, self._standing.subscriptions
         live.subscriber.check(after)
         self._added = [wanted for wanted in dict.fromkeys(after) if wanted not in before]

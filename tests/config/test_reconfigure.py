@@ -78,24 +78,6 @@ async def test_subscriptions_of_the_configuration_come_and_go(exchange: Simulato
         assert stream.metrics().reconnects == 0
 
 
-async def test_changes_at_the_same_time_are_all_in_force(exchange: Simulator) -> None:
-    log = Log()
-    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
-        stream = factory.websocket("gateio")
-        await stream.initialize()
-        await asyncio.gather(
-            factory.reconfigure(gateio(exchange, BTC, ETH)),
-            stream.reconfigure(queue_depth=10),
-            stream.reconfigure(subscriptions=[BTC, TRADES]),
-            stream.reconfigure(subscriptions=[TRADES]),
-        )
-        assert (stream.standing.queue_depth, stream.events().depth) == (10, 10)
-        assert stream.standing.subscriptions == (TRADES,)
-        assert [s.symbol for s in stream.metrics().streams if s.symbol] == ["BTC_USDT"]
-        stream.events().attach(log.on_event)
-        await log.until(lambda: log.counts["Trade", "BTC_USDT"] > 0)
-
-
 async def test_a_caller_who_named_subscriptions_keeps_them(exchange: Simulator) -> None:
     log = Log()
     async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
@@ -288,8 +270,12 @@ async def test_a_rest_manager_refuses_nonsense(changes: Any) -> None:
         {"redundancy": 2},
         {"connect_deadline_s": 0},
         {"max_message_bytes": 0},
+        {"max_message_bytes": 1.5},
+        {"max_message_bytes": 2**63},
         {"liveness": 1},
         {"queue_depth": 0},
+        {"queue_depth": 1.5},
+        {"queue_depth": 10**30},
         {"queue_policy": "drop_all"},
         {"subscriptions": [Subscription(Channel.ORDERS)]},
         {

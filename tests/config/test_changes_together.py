@@ -1,0 +1,64 @@
+"""Changes of a living manager that meet each other, or what the machine has not got."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cexnet import TransportFactory
+from cexnet.simulator import Simulator
+from cexnet_core.errors import ConfigurationError
+from tests.config.test_reconfigure import BTC, ETH, TRADES, gateio
+from tests.websocket.live import Log
+
+
+@pytest.fixture
+def exchange() -> Simulator:
+    return Simulator("gateio", ("BTC_USDT", "ETH_USDT"), rate_per_s=500)
+
+
+def process_bytes() -> int:
+    """How much address space this process has."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmSize:"):
+            return int(line.split()[1]) * 1024
+    pytest.skip("the system does not say how much memory is in use")
+
+
+async def test_changes_at_the_same_time_are_all_in_force(exchange: Simulator) -> None:
+    log = Log()
+    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
+        stream = factory.websocket("gateio")
+        await stream.initialize()
+        await asyncio.gather(
+            factory.reconfigure(gateio(exchange, BTC, ETH)),
+            stream.reconfigure(queue_depth=10),
+            stream.reconfigure(subscriptions=[BTC, TRADES]),
+            stream.reconfigure(subscriptions=[TRADES]),
+        )
+        assert (stream.standing.queue_depth, stream.events().depth) == (10, 10)
+        assert stream.standing.subscriptions == (TRADES,)
+        assert [s.symbol for s in stream.metrics().streams if s.symbol] == ["BTC_USDT"]
+        stream.events().attach(log.on_event)
+        await log.until(lambda: log.counts["Trade", "BTC_USDT"] > 0)
+
+
+async def test_a_queue_that_memory_has_no_room_for_changes_nothing(exchange: Simulator) -> None:
+    resource = pytest.importorskip("resource")
+    in_use = process_bytes()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
+        stream = factory.websocket("gateio")
+        await stream.initialize()
+        standing = stream.standing
+        resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**30, before[1]))
+        try:
+            with pytest.raises(ConfigurationError, match="no memory for"):
+                await stream.reconfigure(subscriptions=[BTC, ETH], queue_depth=2**28)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+        assert (stream.standing, stream.events().depth) == (standing, standing.queue_depth)
+        with pytest.raises(ConfigurationError, match="is not subscribed"):
+            await stream.unsubscribe([ETH])
