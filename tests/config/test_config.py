@@ -110,6 +110,8 @@ def test_environment_reaches_credentials_of_digits() -> None:
         ("[env]\nproduction = 5", "[env.production]"),
         ("[env.test.rest]\nconnections = 'x'", "[env.test]"),
         ("[rest", "is not TOML"),
+        ("rest = " + "[" * 100_000, "is not TOML: maximum recursion depth"),
+        ("[rest]\nconnections = " + "9" * 5_000, "is not TOML: Exceeds the limit"),
     ],
 )
 def test_what_is_wrong_is_said_with_key_and_source(tmp_path: Path, text: str, words: str) -> None:
