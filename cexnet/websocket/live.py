@@ -12,6 +12,7 @@ from cexnet.types import Subscription
 from cexnet.websocket.delivery import Delivery, OverflowPolicy
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import ReconnectPolicy
+from cexnet.websocket.register import Handler, Route
 from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.subscriber import Subscriber
@@ -155,6 +156,7 @@ class StreamChange:
         live.subscriber.check(after)
         self._added = [wanted for wanted in dict.fromkeys(after) if wanted not in before]
         self._removed = [wanted for wanted in dict.fromkeys(before) if wanted not in after]
+        self._handlers: dict[Route, Handler] = {}
 
     async def extend(self, deadline_s: float = 15.0) -> None:
         """Subscribe what is new. Raises as ``WebSocketManager.subscribe``; nothing is changed then."""
@@ -162,6 +164,7 @@ class StreamChange:
             return
         subscriber = self._live.subscriber
         others = [wanted for wanted in self._added if subscriber.wants(wanted)]
+        self._handlers = subscriber.handlers_of(others)
         try:
             await subscriber.subscribe(self._added, self._live.sink, deadline_s)
         except BaseException:
@@ -171,7 +174,8 @@ class StreamChange:
             raise
 
     async def retract(self, deadline_s: float = 15.0) -> None:
-        """Take ``extend`` back."""
+        """Take ``extend`` back; what others had subscribed goes to their handlers again."""
+        self._live.subscriber.hand_back(self._handlers)
         await self._unsubscribe(self._added, deadline_s)
 
     def apply(self) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from cexnet import TransportFactory
 from cexnet.simulator import Simulator
-from cexnet_core.errors import ConfigurationError
+from cexnet.simulator.faults import Fault
+from cexnet_core.errors import ConfigurationError, SubscriptionError
 from tests.config.test_reconfigure import BTC, ETH, TRADES, gateio
 from tests.websocket.live import Log
 
@@ -43,6 +44,27 @@ async def test_changes_at_the_same_time_are_all_in_force(exchange: Simulator) ->
         assert [s.symbol for s in stream.metrics().streams if s.symbol] == ["BTC_USDT"]
         stream.events().attach(log.on_event)
         await log.until(lambda: log.counts["Trade", "BTC_USDT"] > 0)
+
+
+async def test_what_is_refused_or_taken_back_leaves_topics_to_their_handlers(exchange: Simulator) -> None:
+    log, own = Log(), Log()
+    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
+        stream = factory.websocket("gateio")
+        await stream.initialize(None, log.on_event)
+        await stream.subscribe([ETH], own.on_event)
+        exchange.inject(Fault("refuse-topic", topic="BTC_USDT"))
+        with pytest.raises(SubscriptionError):
+            await factory.reconfigure(gateio(exchange, BTC, ETH, TRADES))
+        own.counts.clear()
+        await own.until(lambda: own.counts["BookTicker", "ETH_USDT"] > 3)
+        change = stream.prepare(subscriptions=[BTC, ETH, TRADES])
+        await change.extend()
+        await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 3)
+        await change.retract()  # another manager's part was refused
+        own.counts.clear()
+        await own.until(lambda: own.counts["BookTicker", "ETH_USDT"] > 3)
+        await stream.unsubscribe([ETH])  # once, as it was subscribed
+        assert {s.symbol for s in stream.metrics().streams if s.symbol} == {"BTC_USDT"}
 
 
 async def test_a_queue_that_memory_has_no_room_for_changes_nothing(exchange: Simulator) -> None:
