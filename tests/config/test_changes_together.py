@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cexnet import TransportFactory
+from cexnet import Config, Subscription, TransportFactory
 from cexnet.simulator import Simulator
 from cexnet.simulator.faults import Fault
 from cexnet_core.errors import ConfigurationError, SubscriptionError
@@ -65,6 +65,35 @@ async def test_what_is_refused_or_taken_back_leaves_topics_to_their_handlers(exc
         await own.until(lambda: own.counts["BookTicker", "ETH_USDT"] > 3)
         await stream.unsubscribe([ETH])  # once, as it was subscribed
         assert {s.symbol for s in stream.metrics().streams if s.symbol} == {"BTC_USDT"}
+
+
+async def test_a_manager_made_during_a_change_goes_along(exchange: Simulator) -> None:
+    def config(*subscriptions: Subscription, depth: int) -> Config:
+        return gateio(exchange, *subscriptions, websocket={"queue": {"depth": depth}})
+
+    async with exchange, TransportFactory(config(BTC, depth=100)) as factory:
+        await factory.websocket("gateio").initialize()
+        exchange.inject(Fault("ack-late", topic="ETH_USDT", delay_s=0.2))
+        change = asyncio.create_task(factory.reconfigure(config(BTC, ETH, depth=7)))
+        await asyncio.sleep(0)  # it waits for the exchange now
+        stream = factory.websocket("gateio")
+        await change
+        assert (stream.standing.subscriptions, stream.standing.queue_depth) == ((BTC, ETH), 7)
+
+
+async def test_what_a_manager_made_during_a_change_cannot_change_is_refused(exchange: Simulator) -> None:
+    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
+        stream = factory.websocket("gateio")
+        await stream.initialize()
+        exchange.inject(Fault("ack-late", topic="ETH_USDT", delay_s=0.2))
+        change = asyncio.create_task(factory.reconfigure(gateio(exchange, BTC, ETH, rest={"connections": 3})))
+        await asyncio.sleep(0)
+        factory.rest("gateio")
+        with pytest.raises(ConfigurationError, match="connections cannot change"):
+            await change
+        assert stream.standing.subscriptions == (BTC,)
+        with pytest.raises(ConfigurationError, match="is not subscribed"):
+            await stream.unsubscribe([ETH])
 
 
 async def test_a_queue_that_memory_has_no_room_for_changes_nothing(exchange: Simulator) -> None:
