@@ -149,6 +149,14 @@ def test_rows_name_sources_and_mask_secrets(path: Path) -> None:
     assert "hidden-secret" not in text
 
 
+def test_rows_show_no_login_of_a_url() -> None:
+    login = "engine:hunter2"
+    own = {"rest_url": f"https://{login}@host:1", "websocket_url": "wss://host/x@y"}
+    shown = {row.key: row.value for row in rows(load(None, overrides={"exchange": {"okx": own}}))}
+    assert shown["exchange.okx.rest_url"] == "https://****@host:1"
+    assert shown["exchange.okx.websocket_url"] == own["websocket_url"]
+
+
 def test_the_example_holds_the_defaults() -> None:
     """Every commented value of the example is a key of the tree; most show the default."""
     text = files("cexnet.config").joinpath("example.toml").read_text(encoding="utf-8")
