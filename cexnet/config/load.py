@@ -94,7 +94,7 @@ def _of_file(path: Path, env: str | None) -> list[Layer]:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"configuration file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number or a nesting too long for Python as well
         raise ConfigurationError(f"configuration file {path} is not TOML: {error}") from None
     overlays = tree.pop("env", {})
     if not isinstance(overlays, dict) or not all(isinstance(over, dict) for over in overlays.values()):

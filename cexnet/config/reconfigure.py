@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -108,15 +109,30 @@ class LiveConfig:
 
     async def change(self, config: Config, deadline_s: float) -> tuple[str, ...]:
         """See ``TransportFactory.reconfigure``."""
-        async with self._changing:
+        async with self._changing, AsyncExitStack() as changing:
             changed = tuple(_differences(self.config, config))
             if not changed:
                 return ()
-            self._refuse_fixed(config)
             check_level(config.log)
-            changes = [stream.change(config) for stream in self._streams]
-            rest_changes = [(requests.manager, requests.change(config)) for requests in self._requests]
-            await _extend(changes, deadline_s)
+            changes: list[StreamChange] = []
+            try:
+                while True:
+                    fresh = []
+                    for stream in self._streams[len(changes) :]:
+                        await changing.enter_async_context(stream.manager.changing)
+                        fresh.append(stream.change(config))
+                    self._refuse_fixed(config)
+                    rest_changes = [(each.manager, each.change(config)) for each in self._requests]
+                    if not fresh:
+                        break
+                    for change in fresh:
+                        await change.extend(deadline_s)
+                        changes.append(change)
+                    # Whatever was made meanwhile was made by the old configuration.
+            except BaseException:
+                for change in changes:
+                    await change.retract(deadline_s)
+                raise
             # Nothing below fails or waits until everything is in force.
             for change in changes:
                 change.apply()
@@ -159,19 +175,6 @@ def standing_of(config: Config, exchange: str, scope: Scope) -> Standing:
         queue_depth=queue.depth,
         queue_policy=queue.policy,
     )
-
-
-async def _extend(changes: list[StreamChange], deadline_s: float) -> None:
-    """Subscribe what is new everywhere, or nowhere."""
-    done: list[StreamChange] = []
-    try:
-        for change in changes:
-            await change.extend(deadline_s)
-            done.append(change)
-    except BaseException:
-        for change in done:
-            await change.retract(deadline_s)
-        raise
 
 
 def _differences(before: Config, after: Config) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from cexnet.config.problems import fields_of, is_public
 from cexnet.config.tree import Config
 
 _MASK = "****"
+# Nothing connects to a URL with one, but somebody may look at what is wrong with it.
+_LOGIN = re.compile(r"//[^/?#]*@")
 
 
 class Row(NamedTuple):
@@ -36,7 +39,9 @@ def rows(loaded: Loaded) -> list[Row]:
 
 
 def _shown(value: Any) -> Any:
-    """Lists as they are written in a file; other values as they are."""
+    """Lists as they are written in a file, URLs without a login; other values as they are."""
+    if isinstance(value, str):
+        return _LOGIN.sub(f"//{_MASK}@", value)
     return list(msgspec.to_builtins(value)) if isinstance(value, tuple) else value
 
 

@@ -14,12 +14,13 @@ from cexnet.http.breaker import BreakerPolicy
 from cexnet.http.hedge import HedgePolicy
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.delivery import OverflowPolicy
+from cexnet.websocket.live import MOST
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import ReconnectPolicy
 from cexnet_core.errors import ConfigurationError
 
 Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=MOST)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Remedy = Literal["probe", "roll", "conflate", "shed"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,12 +97,12 @@ class Simulator:
         if exchange not in PERSONAS:
             known = ", ".join(sorted(PERSONAS))
             raise ConfigurationError(f"unknown exchange {exchange!r}; choose one of {known}")
-        if (rate_per_s is not None and rate_per_s < 0) or (speed is not None and speed <= 0):
+        if not 0 <= (rate_per_s or 0) < inf or (speed is not None and not speed > 0):
             raise ConfigurationError(
                 f"rate_per_s {rate_per_s} and speed {speed}: give a rate of at least 0 messages a second "
                 "and a speed above 0 (None: flat out)"
             )
-        if limit_scale <= 0:
+        if not limit_scale > 0:
             raise ConfigurationError(f"limit_scale {limit_scale}: give a factor above 0")
         for name, number in (("port", port), ("rest_port", rest_port or 0)):
             if not 0 <= number <= 65535:

@@ -76,9 +76,12 @@ class _Watched:
     def still_misses(self) -> bool:
         """Whether what came after the latest remedy misses the target too."""
         recorder, target = self.window.recorder, self.judge.target
-        if self.helped is None or recorder.count < self.helped.count:
+        if self.helped is None:
             return True
-        fresh = recorder.since(self.helped)
+        try:
+            fresh = recorder.since(self.helped)
+        except ConfigurationError:  # it was reset meanwhile
+            return True
         return fresh.count >= self.judge.least and fresh.within(target.limit_ns) < target.share * fresh.count
 
 
@@ -274,8 +277,10 @@ class Monitor:
         except CexnetError as error:
             result = f"failed: {error}"
             is_relief = is_relief and not isinstance(error, ConfigurationError)
-        if is_relief:
-            self._relieved.setdefault(stream, set()).add(target)
+        finally:
+            # Cut short by close() too: what it took off until then must come back.
+            if is_relief:
+                self._relieved.setdefault(stream, set()).add(target)
         each.helped = each.window.recorder.copy()
         self._note(stream, target, remedy, result)
         _logger.warning("%s: %s is degraded; %s: %s", stream.name, target, remedy, result)

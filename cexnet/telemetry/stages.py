@@ -18,6 +18,8 @@ Manager = WebSocketManager | RestManager
 # One slow event of three says little; connections are made so rarely that each one counts.
 _MANY = 20
 _EACH = 1
+# A recorder takes what is longer for an hour.
+_LONGEST_MS = 3_600_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def stages_of(manager: Manager, targets: TargetsConfig) -> Iterator[Stage]:
     """The stages of ``manager`` that ``targets`` says something of."""
 
     def target(name: str, limit_ms: float) -> Target:
-        return Target(name, max(1, round(limit_ms * 1e6)), targets.share)
+        return Target(name, max(1, round(min(limit_ms, _LONGEST_MS) * 1e6)), targets.share)
 
     if isinstance(manager, WebSocketManager):
         handling = target("handling", targets.websocket_handling_ms)

@@ -72,13 +72,15 @@ def _of_topics(name: str, about: str, count: Callable[[StreamMetrics], int]) -> 
 def _of_queues(
     kind: Literal["counter", "gauge"], name: str, about: str, attribute: str
 ) -> Family[StreamSnapshot]:
-    """One number of every queue, by its place among them and its policy."""
+    """One number of every queue, by its place among them; a gauge by the policy in force too."""
+    # A policy may change while the queue lives: as a label it would end a counter, and begin another.
+    labels = ("queue", "policy") if kind == "gauge" else ("queue",)
 
     def read(s: StreamSnapshot) -> Iterator[Cell]:
         for index, queue in enumerate(s.metrics.deliveries):
-            yield (s.name, str(index), queue.policy), getattr(queue, attribute)
+            yield (s.name, str(index), queue.policy)[: 1 + len(labels)], getattr(queue, attribute)
 
-    return _row(kind, name, about, read, "queue", "policy")
+    return _row(kind, name, about, read, *labels)
 
 
 def _dropped(s: StreamSnapshot) -> Iterator[Cell]:

@@ -50,16 +50,15 @@ class Window:
 
     def advance(self, now_s: float) -> None:
         """Let time pass; ``now_s`` is any monotonic clock, in seconds."""
-        if self._copies and self.recorder.count < self._copies[-1][1].count:
+        if self._copies and self._since(self._copies[-1][1]) is None:
             self._copies.clear()
         if not self._copies or now_s >= self._copies[-1][0] + self._slice_s:
             self._copies.append((now_s, self.recorder.copy()))
 
     def recent(self) -> LatencyRecorder:
         """What came after the oldest copy; everything before the first ``advance``."""
-        if not self._copies or self.recorder.count < self._copies[0][1].count:
-            return self.recorder.copy()
-        return self.recorder.since(self._copies[0][1])
+        recent = self._since(self._copies[0][1]) if self._copies else None
+        return self.recorder.copy() if recent is None else recent
 
     def timeline(self) -> list[tuple[float, Percentiles]]:
         """The percentiles of each finished slice with the time of its end, oldest first."""
@@ -67,3 +66,10 @@ class Window:
             (at_s, Percentiles.of(later.since(earlier)))
             for (_, earlier), (at_s, later) in pairwise(self._copies)
         ]
+
+    def _since(self, earlier: LatencyRecorder) -> LatencyRecorder | None:
+        """What came after a copy; ``None`` when the recorder was reset meanwhile."""
+        try:
+            return self.recorder.since(earlier)
+        except ConfigurationError:
+            return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +12,17 @@ from cexnet.types import Subscription
 from cexnet.websocket.delivery import Delivery, OverflowPolicy
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.reconnect import ReconnectPolicy
+from cexnet.websocket.register import Handler, Route
 from cexnet.websocket.session import Session
 from cexnet.websocket.setting import Setting
 from cexnet.websocket.subscriber import Subscriber
 from cexnet_core.errors import CexnetError, ConfigurationError
-from cexnet_core.queue import POLICIES
+from cexnet_core.queue import POLICIES, EventQueue
 
 _logger = logging.getLogger("cexnet.websocket")
+
+# Of anything that is counted: what the core takes, and what its memory has room for.
+MOST = 2**31 - 1
 
 
 class StreamChanges(TypedDict, total=False):
@@ -42,7 +47,7 @@ class Standing:
     """What a manager streams, and into which queue, when ``initialize()`` is not told.
 
     ``sheddable`` are subscriptions that may be given up for a while under load.
-    Raises ConfigurationError for a depth below 1 or an unknown policy.
+    Raises ConfigurationError for a depth that is none or an unknown policy.
     """
 
     subscriptions: tuple[Subscription, ...] = ()
@@ -51,9 +56,10 @@ class Standing:
     queue_policy: OverflowPolicy = "drop_oldest"
 
     def __post_init__(self) -> None:
-        if self.queue_depth < 1 or self.queue_policy not in POLICIES:
+        is_depth = isinstance(self.queue_depth, int) and 1 <= self.queue_depth <= MOST
+        if not is_depth or self.queue_policy not in POLICIES:
             raise ConfigurationError(
-                f"queue_depth={self.queue_depth} must be at least 1 and queue_policy="
+                f"queue_depth={self.queue_depth!r} must be a whole number from 1 to {MOST} and queue_policy="
                 f"{self.queue_policy!r} one of {', '.join(POLICIES)}"
             )
 
@@ -70,7 +76,8 @@ class Live:
     """The part of a manager that ``reconfigure`` changes.
 
     ``queue`` is the one that the manager has made itself; ``is_told`` says that its caller
-    named the subscriptions, so that those of a configuration are not its affair.
+    named the subscriptions, so that those of a configuration are not its affair. ``changing``
+    is held from the check of a change to its end: what was checked must still be so.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Live:
         self.sink: Any = None
         self.is_running = False
         self.is_told = False
+        self.changing = asyncio.Lock()
 
     def new_queue(self) -> Delivery:
         """A queue as it is configured, for a caller who has given no handler."""
@@ -121,9 +129,15 @@ class StreamChange:
                 f"{name}: {', '.join(sorted(unknown))} cannot change while the manager lives: make a new "
                 f"one. What can change: {', '.join(known)}"
             )
-        for key, least in (("connect_deadline_s", 0.0), ("max_message_bytes", 0)):
-            if key in self._changes and not self._changes[key] > least:
-                raise ConfigurationError(f"{name}: {key}={self._changes[key]!r} must be above {least:g}")
+        if not self._changes.get("connect_deadline_s", 1.0) > 0.0:
+            raise ConfigurationError(
+                f"{name}: connect_deadline_s={self._changes['connect_deadline_s']!r} must be above 0"
+            )
+        most_bytes = self._changes.get("max_message_bytes", 1)
+        if not isinstance(most_bytes, int) or not 1 <= most_bytes <= MOST:
+            raise ConfigurationError(
+                f"{name}: max_message_bytes={most_bytes!r} must be a whole number from 1 to {MOST}"
+            )
         for key, kind in (("reconnect", ReconnectPolicy), ("liveness", LivenessPolicy)):
             if key in self._changes and not isinstance(self._changes[key], kind):
                 found = type(self._changes[key]).__name__
@@ -133,10 +147,16 @@ class StreamChange:
                 self._changes[key] = tuple(self._changes[key])
         standing = {key: self._changes[key] for key in Standing.__slots__ if key in self._changes}
         self._standing = replace(live.standing, **standing)
+        if live.queue is not None and self._standing.queue_depth > live.queue.depth:
+            try:
+                EventQueue(self._standing.queue_depth, self._standing.queue_policy)
+            except MemoryError as error:
+                raise ConfigurationError(f"{name}: queue_depth cannot change: {error}") from None
         before, after = live.standing.subscriptions, self._standing.subscriptions
         live.subscriber.check(after)
         self._added = [wanted for wanted in dict.fromkeys(after) if wanted not in before]
         self._removed = [wanted for wanted in dict.fromkeys(before) if wanted not in after]
+        self._handlers: dict[Route, Handler] = {}
 
     async def extend(self, deadline_s: float = 15.0) -> None:
         """Subscribe what is new. Raises as ``WebSocketManager.subscribe``; nothing is changed then."""
@@ -144,6 +164,7 @@ class StreamChange:
             return
         subscriber = self._live.subscriber
         others = [wanted for wanted in self._added if subscriber.wants(wanted)]
+        self._handlers = subscriber.handlers_of(others)
         try:
             await subscriber.subscribe(self._added, self._live.sink, deadline_s)
         except BaseException:
@@ -153,7 +174,8 @@ class StreamChange:
             raise
 
     async def retract(self, deadline_s: float = 15.0) -> None:
-        """Take ``extend`` back."""
+        """Take ``extend`` back; what others had subscribed goes to their handlers again."""
+        self._live.subscriber.hand_back(self._handlers)
         await self._unsubscribe(self._added, deadline_s)
 
     def apply(self) -> None:
@@ -199,10 +221,16 @@ class Changeable:
         Raises ConfigurationError naming what cannot change or makes no sense, and as
         ``subscribe`` for new subscriptions.
         """
-        change = self.prepare(**changes)
-        await change.extend(deadline_s)
-        change.apply()
-        await change.finish(deadline_s)
+        async with self.changing:
+            change = self.prepare(**changes)
+            await change.extend(deadline_s)
+            change.apply()
+            await change.finish(deadline_s)
+
+    @property
+    def changing(self) -> asyncio.Lock:
+        """Held by whoever changes what the manager does, from ``prepare`` on."""
+        return self._live.changing
 
     def prepare(self, **changes: Unpack[StreamChanges]) -> StreamChange:
         """Check a change as ``reconfigure`` does, to carry it out in step with others."""

@@ -98,6 +98,20 @@ class Register:
                 router.add(kind, subscription.symbol, handler)
                 self._handlers[kind, subscription.symbol] = handler
 
+    def handlers_of(self, topics: Iterable[str]) -> dict[Route, Handler]:
+        """The handlers of those of ``topics`` that are subscribed."""
+        routes = [
+            route for topic in topics if topic in self.entries for route in self.entries[topic].routes()
+        ]
+        return {route: self._handlers[route] for route in routes}
+
+    def hand_back(self, handlers: dict[Route, Handler], router: Router) -> None:
+        """Have ``handlers`` as before, where anything is still routed."""
+        for (kind, symbol), handler in handlers.items():
+            if (kind, symbol) in self._handlers:
+                router.add(kind, symbol, handler)
+                self._handlers[kind, symbol] = handler
+
     def bundles_of(self, handler: Handler) -> set[Bundle]:
         """Where topics are whose events go to ``handler``."""
         return {

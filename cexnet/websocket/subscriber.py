@@ -11,7 +11,7 @@ from cexnet.websocket.bookkeeper import Bookkeeper
 from cexnet.websocket.bundle import Bundle
 from cexnet.websocket.fleet import Fleet
 from cexnet.websocket.overflow import Overflow
-from cexnet.websocket.register import Entry, Handler, Register
+from cexnet.websocket.register import Entry, Handler, Register, Route
 from cexnet.websocket.strategies import WebSocketStrategySet
 from cexnet_core.route import Router
 
@@ -71,6 +71,15 @@ class Subscriber:
             finally:
                 self._register.prune(self._router)
                 self._overflow.settle()
+
+    def handlers_of(self, subscriptions: Iterable[Subscription]) -> dict[Route, Handler]:
+        """Where the events of those that are subscribed go."""
+        return self._register.handlers_of(self._register.topics(subscriptions))
+
+    def hand_back(self, handlers: dict[Route, Handler]) -> None:
+        """Undo what another subscriber has changed of ``handlers_of()``."""
+        self._register.hand_back(handlers, self._router)
+        self._overflow.settle()
 
     async def unsubscribe(self, subscriptions: Iterable[Subscription], name: str, deadline_s: float) -> None:
         """See ``WebSocketManager.unsubscribe``; ``name`` is the manager's."""

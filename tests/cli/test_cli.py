@@ -96,6 +96,8 @@ def test_doctor_is_machine_readable() -> None:
         (("simulate", "--rest-port", "-3"), "rest_port -3: choose 1 to 65535"),
         (("simulate", "--seconds", "-1"), "--seconds is -1: give a time above 0"),
         (("simulate", "--rate", "-1"), "rate_per_s -1"),
+        (("demo", "--rate", "nan"), "rate_per_s nan"),
+        (("demo", "--rate", "inf"), "rate_per_s inf"),
         (("decode", "missing.ws"), "cannot read the capture missing.ws"),
         (("demo", "--nonsense"), "--nonsense"),
         (("frobnicate",), "frobnicate"),

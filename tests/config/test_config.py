@@ -110,6 +110,8 @@ def test_environment_reaches_credentials_of_digits() -> None:
         ("[env]\nproduction = 5", "[env.production]"),
         ("[env.test.rest]\nconnections = 'x'", "[env.test]"),
         ("[rest", "is not TOML"),
+        ("rest = " + "[" * 100_000, "is not TOML: maximum recursion depth"),
+        ("[rest]\nconnections = " + "9" * 5_000, "is not TOML: Exceeds the limit"),
     ],
 )
 def test_what_is_wrong_is_said_with_key_and_source(tmp_path: Path, text: str, words: str) -> None:
@@ -145,6 +147,14 @@ def test_rows_name_sources_and_mask_secrets(path: Path) -> None:
     text = "\n".join(map(str, shown.values()))
     assert "visible-key" not in text
     assert "hidden-secret" not in text
+
+
+def test_rows_show_no_login_of_a_url() -> None:
+    login = "engine:hunter2"
+    own = {"rest_url": f"https://{login}@host:1", "websocket_url": "wss://host/x@y"}
+    shown = {row.key: row.value for row in rows(load(None, overrides={"exchange": {"okx": own}}))}
+    assert shown["exchange.okx.rest_url"] == "https://****@host:1"
+    assert shown["exchange.okx.websocket_url"] == own["websocket_url"]
 
 
 def test_the_example_holds_the_defaults() -> None:

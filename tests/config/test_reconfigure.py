@@ -270,8 +270,12 @@ async def test_a_rest_manager_refuses_nonsense(changes: Any) -> None:
         {"redundancy": 2},
         {"connect_deadline_s": 0},
         {"max_message_bytes": 0},
+        {"max_message_bytes": 1.5},
+        {"max_message_bytes": 2**63},
         {"liveness": 1},
         {"queue_depth": 0},
+        {"queue_depth": 1.5},
+        {"queue_depth": 10**30},
         {"queue_policy": "drop_all"},
         {"subscriptions": [Subscription(Channel.ORDERS)]},
         {

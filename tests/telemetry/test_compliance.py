@@ -55,6 +55,20 @@ def test_a_reset_recorder_begins_anew() -> None:
     assert window.recent().count == 1
 
 
+def test_a_reset_is_seen_when_as_much_has_been_recorded_since() -> None:
+    recorder = LatencyRecorder(16)
+    window = Window(recorder, seconds=10.0, slices=2)
+    judge = Judge(Target("connect", 1000), window, patience=1, least=1)
+    recorder.record(5000)
+    window.advance(0.0)
+    recorder.reset()
+    recorder.record(7)
+    assert window.recent().count == 1
+    assert (judge.check(1.0).count, judge.check(9.0).total) == (0, 1)
+    recorder.record(8)
+    assert judge.check(10.0).within == 1
+
+
 def test_percentiles_of_nothing_say_so() -> None:
     assert Percentiles.of(LatencyRecorder(4)) == Percentiles(0)
 

@@ -171,6 +171,39 @@ async def test_a_callback_that_fails_is_counted() -> None:
     assert monitor.look_errors == 0
 
 
+async def test_a_stream_that_was_reset_and_rolled_is_judged_at_once() -> None:
+    log = Log()
+    monitor = Monitor(EASY, check_s=0.05, window_s=60.0)
+
+    async def busy(stream: Any, rest: Any) -> None:
+        await until(lambda: len(monitor.compliance()) > 3)
+        for _ in range(5):  # as many connections as before, quicker or slower ones
+            stream.reset_metrics()
+            await stream.roll()
+            await monitor.look()
+
+    await run(EASY, monitor, log, busy)
+    assert monitor.look_errors == 0
+
+
+@pytest.mark.parametrize("limit_ms", [1e30, float("inf")])
+async def test_what_may_take_for_ever_is_never_late(limit_ms: float) -> None:
+    log = Log()
+    targets = EASY
+
+    async def busy(stream: Any, rest: Any) -> None:
+        nonlocal targets
+        await log.more(5)
+        targets = TargetsConfig(websocket_handling_ms=limit_ms, rest_total_ms=limit_ms)
+        await rest.ping()
+        await monitor.look()
+        assert [found.violations for _, found in monitor.compliance()[:1]] == [0]
+        assert "total" in {found.target.name for _, found in monitor.compliance()}
+
+    monitor = Monitor(lambda: targets, check_s=60.0, window_s=60.0, patience=1)
+    await run(EASY, monitor, log, busy)
+
+
 def test_senseless_times_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="check_s"):
         Monitor(check_s=0.0)

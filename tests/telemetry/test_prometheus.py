@@ -154,6 +154,17 @@ def test_the_targets_are_bounds_of_buckets() -> None:
     assert {0.0002, 0.001, 0.05, 0.1} <= set(BOUNDS_S)
 
 
+async def test_counters_of_a_queue_go_on_under_another_policy() -> None:
+    async with running_engine() as engine:
+        before = values(await engine.scrape(), f"{WS}queue_received_total")
+        engine.stream.events().reconfigure(policy="conflate")
+        families = await engine.scrape()
+    after = values(families, f"{WS}queue_received_total")
+    assert after.keys() == before.keys()
+    assert all(after[key] >= count for key, count in before.items())
+    assert values(families, f"{WS}queue_depth") == {("binance", "conflate", "0"): 1000}
+
+
 async def test_what_refused_dropped_and_degraded_is_told() -> None:
     async with running_engine() as engine:
         families = await engine.scrape()
@@ -172,8 +183,9 @@ async def test_what_refused_dropped_and_degraded_is_told() -> None:
                        ("query", "binance"): 0, ("background", "binance"): 0}  # fmt: skip
     assert ("binance",) in values(families, f"{REST}clock_offset_seconds")
     assert values(families, f"{REST}hedgeable_reads_total")["binance",] >= 1
-    received = values(families, f"{WS}queue_received_total")["binance", queue.policy, "0"]
-    assert received >= 100
+    received = values(families, f"{WS}queue_received_total")["binance", "0"]
+    assert queue.received >= received >= 100
+    assert ("binance", queue.policy, "0") in values(families, f"{WS}queue_events")
     assert values(families, f"{WS}connection_states")["binance", "live"] == 1
     assert values(families, f"{WS}dropped_total").keys() == {
         ("binance", reason) for reason in ("queue_full", "conflated", "unrouted", "closing")

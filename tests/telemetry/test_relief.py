@@ -243,6 +243,29 @@ async def test_a_monitor_that_ends_puts_back_what_it_took_off() -> None:
     assert scene.story[-1] == "restore: subscribed book_ticker ETH_USDT again"
 
 
+async def test_a_monitor_that_ends_while_it_sheds_puts_that_back_too(exchange: Simulator) -> None:
+    log = Log()
+    wanted = {"websocket_handling_ms": 1e-5, "recovery": ["shed"]}
+    closing: list[asyncio.Task[None]] = []
+
+    def close(alert: Alert) -> None:  # the exchange has not confirmed anything yet when this runs
+        closing.append(asyncio.create_task(monitor.close()))
+
+    async with exchange, TransportFactory(Scene(exchange, wanted).config) as factory:
+        stream = factory.websocket("gateio")
+        await stream.initialize(None, log.on_event)
+        monitor = Monitor(factory.config.targets, on_alert=close, check_s=0.05, window_s=0.5, patience=1)
+        monitor.add(stream)
+        monitor.start()
+        await seen(lambda: closing)
+        await closing[0]
+        assert of(stream, BTC, ETH)
+        (measure,) = monitor.measures
+        assert (measure.action, measure.result) == ("restore", "subscribed book_ticker ETH_USDT again")
+        log.counts.clear()
+        await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 3)
+
+
 async def test_targets_may_change_while_a_monitor_runs(exchange: Simulator) -> None:
     def config(handling_ms: float, queue_wait_ms: float | None) -> Config:
         targets = {"websocket_handling_ms": handling_ms, "connect_ms": 60_000, "recovery_ms": 60_000}
