@@ -28,6 +28,7 @@ from cexnet.websocket import Delivery, WebSocketManager
 from cexnet_core import errors
 from cexnet_core.errors import *  # noqa: F403 - the whole exception tree is public here
 from cexnet_core.events import (
+    BalanceUpdate,
     BookTicker,
     Candle,
     DecodeError,
@@ -35,6 +36,8 @@ from cexnet_core.events import (
     DepthUpdate,
     Event,
     EventKind,
+    Fill,
+    OrderUpdate,
     RawMessage,
     Trade,
 )
@@ -42,6 +45,7 @@ from cexnet_core.events import (
 __version__ = version("cexnet")
 
 __all__ = [  # noqa: PLE0604 - the exception names are strings too
+    "BalanceUpdate",
     "BookTicker",
     "Candle",
     "Channel",
@@ -54,11 +58,13 @@ __all__ = [  # noqa: PLE0604 - the exception names are strings too
     "Event",
     "EventKind",
     "ExchangeConfig",
+    "Fill",
     "NeverArrived",
     "Order",
     "OrderRequest",
     "OrderStatus",
     "OrderType",
+    "OrderUpdate",
     "RawMessage",
     "RestManager",
     "Secret",

@@ -100,6 +100,10 @@ class OrderRequest:
     client_order_id: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("quantity", "price"):
+            number = getattr(self, name)
+            if not isinstance(number, str) and (number is not None or name == "quantity"):
+                raise ConfigurationError(f"{name} is {number!r}: give it as text, {str(number)!r}")
         object.__setattr__(self, "side", _one_of(Side, self.side, "side"))
         object.__setattr__(self, "type", _one_of(OrderType, self.type, "type"))
         object.__setattr__(self, "time_in_force", _one_of(TimeInForce, self.time_in_force, "time_in_force"))

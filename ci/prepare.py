@@ -29,7 +29,11 @@ PYTHON = VENV / "bin" / "python"
 PIP_INSTALL = (PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
 
 # What each command needs besides the build and run-time requirements.
-EXTRAS = {"demo": ("cli",), "test": ("cli", "recording"), "bench": ("cli", "recording")}
+EXTRAS = {
+    "demo": ("cli", "metrics", "recording"),
+    "test": ("cli", "recording"),
+    "bench": ("cli", "recording"),
+}
 GROUPS = {"demo": (), "test": ("test", "lint", "docs", "bench"), "bench": ("test", "bench")}
 
 

@@ -81,7 +81,7 @@ async def main(seconds: float) -> None:
             counts = ", ".join(
                 f"{stream.metrics().messages} messages of {venue}" for venue, stream in streams.items()
             )
-            print(f"{watcher.seen} crossings, the best {watcher.best * 1e4:.2f} bp after fees; {counts}")
+            print(f"{watcher.seen} crossings, {watcher.best * 1e4:.2f} bp after fees at the widest; {counts}")
 
 
 if __name__ == "__main__":

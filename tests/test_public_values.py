@@ -42,6 +42,18 @@ def test_a_wrong_order_field_is_named_with_what_is_allowed(field: str, value: st
         OrderRequest(**fields)
 
 
+def test_a_number_of_an_order_that_is_no_text_is_refused() -> None:
+    wrong: list[dict[str, Any]] = [
+        {"quantity": 0.01},
+        {"quantity": "1", "price": 50_000.1},
+        {"quantity": None},
+    ]
+    for fields in wrong:
+        name, number = list(fields.items())[-1]
+        with pytest.raises(ConfigurationError, match=f"{name} is {number!r}: give it as text"):
+            OrderRequest("BTCUSDT", Side.BUY, **fields)
+
+
 def test_a_wrong_channel_is_named() -> None:
     with pytest.raises(ConfigurationError, match="channel is 'foo': choose one of trades"):
         Subscription("foo", "BTCUSDT")  # type: ignore[arg-type]

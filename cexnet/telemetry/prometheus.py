@@ -14,9 +14,12 @@ from http.server import HTTPServer
 from importlib.metadata import version
 from threading import Thread
 
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+try:
+    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}: pip install 'cexnet[metrics]'", name=error.name) from None
 
 from cexnet.http.manager import RestManager
 from cexnet.telemetry.monitor import Monitor

@@ -22,6 +22,7 @@ def slowest_of_each_read(messages: Iterable[SlowMessage]) -> list[SlowMessage]:
 def slow_message(manager: str, message: SlowMessage, at_s: float, cause: str) -> Slow:
     """A message of the receive line; ``cause`` is what else happened meanwhile."""
     timed = (
+        ("wait for those read with it", message.waited_ns),
         ("decode", message.decoded_ns),
         ("dispatch", message.dispatched_ns),
         ("handle", message.handled_ns),

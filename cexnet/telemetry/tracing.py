@@ -12,18 +12,21 @@ import asyncio
 import re
 from importlib.metadata import version
 
-from opentelemetry.context import Context
-from opentelemetry.trace import (
-    Span,
-    SpanKind,
-    Status,
-    StatusCode,
-    Tracer,
-    TracerProvider,
-    get_tracer,
-    set_span_in_context,
-)
-from opentelemetry.util.types import AttributeValue
+try:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import (
+        Span,
+        SpanKind,
+        Status,
+        StatusCode,
+        Tracer,
+        TracerProvider,
+        get_tracer,
+        set_span_in_context,
+    )
+    from opentelemetry.util.types import AttributeValue
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}: pip install 'cexnet[otel]'", name=error.name) from None
 
 from cexnet.http.trace import Stage, TracedCall
 from cexnet_core.clock import now_ns, ticks_ns

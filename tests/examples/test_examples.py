@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_watcher_with_its_sum(tmp_path: Path) -> None:
         watcher.kill()
     assert watcher.returncode == 0
     assert not complaints
-    assert "crossings, the best" in shown
+    assert "bp after fees at the widest" in shown
 
 
 def test_the_lost_answer_is_resolved_and_nothing_is_doubled(tmp_path: Path) -> None:
