@@ -78,6 +78,7 @@ async def run_recorder(options: RecordOptions) -> None:
         stack.push_async_callback(stream.close)  # first: what it still receives is recorded
         console.print(f"recording to {options.out}; Ctrl-C ends")
         loop.add_signal_handler(signal.SIGINT, stopped.set)
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
         try:
             async with asyncio.timeout(options.seconds), telling(console, lambda: _progress(recorder)):
                 await stopped.wait()

@@ -76,10 +76,11 @@ def started(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_ctrl_c_ends_a_recording_in_good_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_that_is_told_to_end_ends_in_good_order(tmp_path: Path, told: signal.Signals) -> None:
     path = tmp_path / "a.mcap"
     process = started(path)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(told)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     recording = Recording(path)
