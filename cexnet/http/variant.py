@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,8 +14,6 @@ from cexnet.http.metrics import RestCounters, RestLatency, RestVariantMetrics
 from cexnet.http.strategies import RestStrategySet
 from cexnet_core.errors import CexnetError
 from cexnet_core.meter import MetricsPolicy, Stages
-
-_logger = logging.getLogger("cexnet.http")
 
 
 class Variant:
@@ -125,10 +122,15 @@ class Variants:
     def close(self) -> None:
         """Close every limiter that was ever in use: calls may still wait in an earlier one.
 
-        What one raises is logged: the others, and the connections, are closed all the same.
+        What one of them raises is raised when the others are closed; of several, the first.
         """
-        for limits in self._limiters:
+        troubles: list[Exception] = []
+        while self._limiters:
             try:
-                limits.close()
-            except Exception:
-                _logger.exception("%r could not be closed", limits)
+                self._limiters.pop(0).close()
+            except Exception as error:  # noqa: BLE001 - raised below
+                troubles.append(error)
+        if troubles:
+            for other in troubles[1:]:
+                troubles[0].add_note(f"Another limiter could not be closed either: {other!r}")
+            raise troubles[0]

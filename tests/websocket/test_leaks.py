@@ -23,7 +23,7 @@ import pytest
 
 from cexnet.exchanges import get_exchange
 from cexnet.types import MARKET_CHANNELS
-from cexnet.websocket import ReconnectPolicy, SessionState, StateChange, WebSocketManager
+from cexnet.websocket import MetricsPolicy, ReconnectPolicy, SessionState, StateChange, WebSocketManager
 from tests.websocket.live import topics_of
 
 RECONNECTS = 500
@@ -131,7 +131,9 @@ async def test_reconnects_leave_nothing_behind(caplog: pytest.LogCaptureFixture)
             return Holdings(*map(max, zip(*looks, strict=True)))
 
         at_first = Holdings.count()
-        async with WebSocketManager(strategies, on_state=on_state) as manager:
+        # What metrics() keeps of the recent past fills up for a window's length: let that be short.
+        policy = MetricsPolicy(window_s=0.05, slices=1)
+        async with WebSocketManager(strategies, on_state=on_state, policy=policy) as manager:
             await manager.initialize(topics_of(*exchange.symbols, channels=MARKET_CHANNELS), on_event)
             early = await holdings_after(WARM)
             late = await holdings_after(RECONNECTS)
