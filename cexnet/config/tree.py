@@ -79,7 +79,7 @@ class SubscriptionConfig(
 ):
     """One stream to subscribe: a ``cexnet.types.Subscription`` as it is written in a file.
 
-    ``sheddable``: under load it may be given up for a while (``recovery`` in ``[targets]``).
+    ``sheddable``: under load it may be given up for a while (``remedies`` in ``[targets]``).
     """
 
     channel: Channel
@@ -139,7 +139,7 @@ class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     and upgrade, ``recovery_ms`` from the start or a loss of a connection to the first data
     after it.
 
-    ``recovery`` names what a monitor does about a degraded stream, step after step until it
+    ``remedies`` names what a monitor does about a degraded stream, step after step until it
     helps; see ``cexnet.telemetry.remedies``.
     """
 
@@ -150,7 +150,7 @@ class TargetsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     connect_ms: Positive = 100.0
     recovery_ms: Positive = 100.0
     share: Share = 0.99
-    recovery: tuple[Remedy, ...] = ("probe", "roll")
+    remedies: tuple[Remedy, ...] = ("probe", "roll")
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

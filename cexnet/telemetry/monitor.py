@@ -52,7 +52,7 @@ class Alert:
 class Measure:
     """Something that was done about a degraded target, when (epoch ns), and what came of it.
 
-    The ``action`` is a step of ``recovery``, or ``restore`` on the way back to normal.
+    The ``action`` is a step of ``remedies``, or ``restore`` on the way back to normal.
     """
 
     at_ts_ns: int
@@ -240,7 +240,7 @@ class Monitor:
         degraded = found.condition is Condition.DEGRADED
         causes = self._causes.of(found) if degraded else ()
         each.helped = None
-        wanted = self._targets.recovery if degraded else ()
+        wanted = self._targets.remedies if degraded else ()
         each.remedies = remedies.suitable(wanted, each.stage.helped_by, is_ours=bool(causes))
         alert = Alert(now_ns(), each.manager.name, found, causes)
         self.alerts.append(alert)

@@ -112,7 +112,9 @@ def _lines(lines: Sequence[Line]) -> str:
             for index, curve in enumerate(curves)
         )
         heads = ("stage", *(f"p{p:g}" for p in _COLUMNS), "max", "count")
-        about = "from the socket to the handler" if line.kind == "receive" else "requests and their answers"
+        about = "requests and their answers"
+        if line.kind == "receive":
+            about = "from the socket read to the handler's return: a message waits for those read with it"
         cards.append(
             _card(
                 f"<h3>{escape(line.manager)} {escape(line.kind)}</h3><p class='sub'>{about}</p>"

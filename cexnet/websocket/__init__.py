@@ -1,5 +1,8 @@
 """WebSocket side: ``socket -> frame -> message -> event -> route -> handler``.
 
+That line itself is compiled (``cexnet_core``: ``frames``, ``decode``, ``route``). Here is what
+makes connections and keeps them.
+
 ``manager`` is what an application touches. It spreads topics over ``bundle`` s of
 ``session`` s; a session does what ``lifecycle`` decides, on its ``link``, for its
 ``topics``; ``reconnect`` and ``liveness`` judge without I/O. ``strategies`` says what an

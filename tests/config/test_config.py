@@ -98,7 +98,7 @@ def test_environment_reaches_credentials_of_digits() -> None:
         ("[websocket.reconnect]\nbas_s = 1", "websocket.reconnect.bas_s"),
         ("[websocket.reconnect]\nbase_s = -1", "base_s"),
         ("[log]\nlevel = 'loud'", "choose one of debug, info, warning, error"),
-        ("[targets]\nrecovery = ['prob']", "targets.recovery[0] = 'prob'"),
+        ("[targets]\nremedies = ['prob']", "targets.remedies[0] = 'prob'"),
         (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "subscriptions[0].channel = 'ticks'"),
         (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "choose one of trades, book_ticker"),
         (_SUBSCRIBED + "[{channel = 'trades'}]", "exchange.binance.subscriptions[0] ("),

@@ -171,7 +171,7 @@ async def test_a_consumer_that_falls_behind_gets_the_newest_only_until_it_keeps_
     exchange: Simulator,
 ) -> None:
     async with exchange:
-        targets = {"websocket_handling_ms": 60_000, "queue_wait_ms": 300, "recovery": ["conflate"]}
+        targets = {"websocket_handling_ms": 60_000, "queue_wait_ms": 300, "remedies": ["conflate"]}
         scene = Scene(exchange, targets)
 
         async def act(stream: WebSocketManager, monitor: Monitor) -> None:
@@ -211,7 +211,7 @@ async def test_under_load_sheddable_topics_go_and_come_back() -> None:
     handler = Sluggish()
     async with Simulator("gateio", SYMBOLS, rate_per_s=50) as exchange:
         scene = Scene(
-            exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "recovery": ["conflate", "shed"]}
+            exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "remedies": ["conflate", "shed"]}
         )
 
         async def act(stream: WebSocketManager, monitor: Monitor) -> None:
@@ -233,7 +233,7 @@ async def test_under_load_sheddable_topics_go_and_come_back() -> None:
 
 async def test_a_monitor_that_ends_puts_back_what_it_took_off() -> None:
     async with Simulator("gateio", SYMBOLS, rate_per_s=50) as exchange:
-        scene = Scene(exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "recovery": ["shed"]})
+        scene = Scene(exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "remedies": ["shed"]})
 
         async def act(stream: WebSocketManager, monitor: Monitor) -> None:
             await seen(lambda: monitor.measures)
@@ -245,7 +245,7 @@ async def test_a_monitor_that_ends_puts_back_what_it_took_off() -> None:
 
 async def test_a_monitor_that_ends_while_it_sheds_puts_that_back_too(exchange: Simulator) -> None:
     log = Log()
-    wanted = {"websocket_handling_ms": 1e-5, "recovery": ["shed"]}
+    wanted = {"websocket_handling_ms": 1e-5, "remedies": ["shed"]}
     closing: list[asyncio.Task[None]] = []
 
     def close(alert: Alert) -> None:  # the exchange has not confirmed anything yet when this runs
@@ -328,7 +328,7 @@ async def test_a_busy_loop_is_named_for_requests_too() -> None:
 async def test_a_failure_to_restore_is_told_once_and_tried_again() -> None:
     handler = Sluggish()
     async with Simulator("gateio", SYMBOLS, rate_per_s=50) as exchange:
-        scene = Scene(exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "recovery": ["shed"]})
+        scene = Scene(exchange, {"websocket_handling_ms": 2.0, "share": 0.5, "remedies": ["shed"]})
 
         async def act(stream: WebSocketManager, monitor: Monitor) -> None:
             await seen(lambda: monitor.measures)
