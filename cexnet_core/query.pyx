@@ -102,7 +102,7 @@ cdef str _text(str name, object value):
     if isinstance(value, (float, Decimal)):
         return _number(name, value)
     if isinstance(value, Secret):
-        return value.reveal().decode()
+        return value.text()
     raise ConfigurationError(
         f"parameter {name!r} is a {type(value).__name__}: give text, int, bool, Decimal, float,"
         " Secret, None, or a list of them"

@@ -13,7 +13,7 @@ _MASK = "****"
 class Secret:
     """Bytes that never print.
 
-    ``reveal()`` is the only way to the value. ``repr``, ``str`` and ``format`` show a
+    ``reveal()`` and ``text()`` are the only ways to the value. ``repr``, ``str`` and ``format`` show a
     mask, comparison takes constant time; hashing, pickling, copying and encoding are
     refused with TypeError. As the value of a request parameter it goes on the wire as
     it is, and is masked in whatever the exchange says in return.
@@ -32,6 +32,14 @@ class Secret:
     def reveal(self) -> bytes:
         """The value itself. Call it where a signer is built and nowhere else."""
         return self._value
+
+    def text(self) -> str:
+        """The value as text. Raises ConfigurationError, which does not hold it, when it is no UTF-8."""
+        try:
+            return self._value.decode()
+        except UnicodeDecodeError:
+            pass  # its words and its arguments are the value: it must not be the cause of ours
+        raise ConfigurationError("a secret that is sent or shown to an exchange must be UTF-8 text")
 
     def __repr__(self) -> str:
         return f"Secret({_MASK})"

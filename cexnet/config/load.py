@@ -160,7 +160,7 @@ def _with_secrets(exchange: str, table: dict[str, Any], read: bool) -> dict[str,
         if isinstance(source, Mapping):
             where = f"configuration: exchange.{exchange}.credentials.{name}"
             secret = secret_from(source, where) if read else _NOT_READ
-            found[name] = secret.reveal().decode() if name == "api_key" else secret
+            found[name] = secret.text() if name == "api_key" else secret
     return found
 
 

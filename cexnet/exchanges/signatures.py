@@ -46,7 +46,7 @@ class _WithPassphrase(SignedHeaders):
 
     def passphrase(self, sign: Sign, given: Secret) -> str:
         """What goes into the header."""
-        return given.reveal().decode()
+        return given.text()
 
 
 class OkxSignature(_WithPassphrase):

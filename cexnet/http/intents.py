@@ -147,7 +147,7 @@ def _as_json(body: Any, hidden: list[str]) -> bytes:
     def revealed(value: Any) -> str:
         if not isinstance(value, Secret):
             raise TypeError(f"{type(value).__name__} has no form in JSON")
-        hidden.append(value.reveal().decode())
+        hidden.append(value.text())
         return hidden[-1]
 
     try:

@@ -82,7 +82,7 @@ def masked(error: R, call: Call[Any], wire: WireRequest) -> R:
 def _secrets_in(call: Call[Any]) -> list[str]:
     params = call.params.values() if hasattr(call.params, "values") else [value for _, value in call.params]
     alone = [each for value in params for each in (value if isinstance(value, list | tuple) else (value,))]
-    return [*call.hidden, *(value.reveal().decode() for value in alone if isinstance(value, Secret))]
+    return [*call.hidden, *(value.text() for value in alone if isinstance(value, Secret))]
 
 
 def _blot(text: str, hidden: list[str]) -> str:

@@ -43,7 +43,7 @@ class ListenKey:
 
     def reveal(self) -> str:
         """The key itself, for the URL; "" when there is none."""
-        return "" if self._key is None else self._key.reveal().decode()
+        return "" if self._key is None else self._key.text()
 
     async def ensure(self) -> None:
         """Have a key that is good: the present one if the exchange still knows it, else a new one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import traceback
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -161,3 +162,12 @@ def test_pairs_may_be_reordered_before_they_are_encoded() -> None:
 def test_a_long_query() -> None:
     params = [(f"name{i}", "ä b" * 50) for i in range(500)]
     assert encode(params) == urlencode(params, quote_via=quote)
+
+
+def test_a_secret_that_is_no_text_is_refused_and_not_shown() -> None:
+    secret = Secret(b"\xff\xfes3cret")
+    for value in (secret, [secret]):
+        with pytest.raises(ConfigurationError, match="must be UTF-8") as caught:
+            pairs({"code": value})
+        shown = "".join(traceback.TracebackException.from_exception(caught.value).format())
+        assert "s3cret" not in shown + repr(caught.value.__context__)
