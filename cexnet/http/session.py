@@ -1,8 +1,8 @@
 """One pool of connections: bytes out, bytes in, and certainty about what was sent.
 
-aiohttp opens the connections and parses what comes back (its connector, with proxies, TLS
-and addresses, and its parser). Its client session is left out: it would make a dozen objects
-a request, and has three habits that do not suit orders (read in 3.14). It sends GET, PUT and
+aiohttp opens the connections (its connector, with proxies, TLS and addresses). Its client
+session and its protocol are left out: they would make two dozen objects
+a request, and the session has three habits that do not suit orders (read in 3.14). It sends GET, PUT and
 DELETE a second time by itself when a kept-alive connection proves dead, which passes neither
 limiter nor signer and would repeat a cancel. Its exceptions carry the URL, which holds the
 signature. And it learns that a pooled connection has died only when the event loop next reads
@@ -16,13 +16,12 @@ import asyncio
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import StreamReader
 from yarl import URL
 
 from cexnet.http.answers import Answer
 from cexnet.http.connector import ConnectionOptions
+from cexnet.http.conversation import Conversation
 from cexnet.http.endpoint import WireRequest
 from cexnet.http.faults import FaultKind, TransportFault
 from cexnet.http.pool import Pool
@@ -30,10 +29,6 @@ from cexnet.http.request_head import RequestWriter
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
-
-_SWITCHING_PROTOCOLS = 101
-# An idle socket takes as much at once; no exchange takes as much in a request.
-_SENT_AT_ONCE = 16 * 1024
 
 
 class Try:
@@ -49,8 +44,8 @@ class Try:
         self.sent_ns = 0
 
 
-def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
-    """The fault that an aiohttp or socket exception stands for."""
+def _fault(error: Exception) -> TransportFault:
+    """Why no connection was made, from an aiohttp or socket exception: nothing was sent."""
     kind: FaultKind = "reset"
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ServerFingerprintMismatch):
         kind = "tls"
@@ -60,20 +55,16 @@ def _fault(error: Exception, attempt: Try, status: int) -> TransportFault:
         return TransportFault("connect", f"the proxy answered {error.status}", sent=False)
     elif isinstance(error, aiohttp.ServerDisconnectedError):
         kind = "closed"
-    elif isinstance(error, aiohttp.ClientPayloadError | HttpProcessingError):
+    elif isinstance(error, HttpProcessingError):
         kind = "malformed"
     reason = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         reason = f"{reason}: {error.strerror}"
-    return TransportFault(kind, reason, sent=bool(attempt.sent_ns), status=status)
+    return TransportFault(kind, reason, sent=False)
 
 
-def _has_sent(transport: asyncio.Transport, request: bytes) -> bool:
-    """Whether surely all of ``request`` has left: an answer may come before."""
-    # TLS keeps no account of what waits below it, and cannot be asked once it is closed.
-    if transport.is_closing() or (len(request) > _SENT_AT_ONCE and transport.get_extra_info("ssl_object")):
-        return False
-    return not transport.get_write_buffer_size()
+def _closed() -> TransportFault:
+    return TransportFault("closed", "the RestManager was closed", sent=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +122,6 @@ class HttpSession:
         self._max_body_bytes = max_body_bytes
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
         self._pool: Pool | None = None
-        self._half_read: set[StreamReader] = set()
         self._connecting: set[asyncio.Timeout] = set()
         self._closed = False
 
@@ -153,13 +143,10 @@ class HttpSession:
     async def close(self) -> None:
         """Close every connection, busy ones too. Idempotent."""
         self._closed = True
-        # aiohttp tells those who wait for a head or for a connection, but forgets those who open one
-        # and those who wait for a body.
+        # aiohttp tells those who wait for an answer or for a connection, but forgets those who open one.
         for limit in self._connecting:
             if not limit.expired():
                 limit.reschedule(0.0)
-        for content in self._half_read:
-            content.set_exception(aiohttp.ServerDisconnectedError())
         try:
             # What a proxy has not answered when the connector closes would stay open for good.
             while self._connecting:
@@ -174,102 +161,71 @@ class HttpSession:
         ``deadline`` is in the loop's time. Raises ConfigurationError for what HTTP cannot
         carry, and of what comes from the network TransportFault alone.
         """
-        if asyncio.get_running_loop().time() >= deadline:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= deadline:
             # A timeout only strikes where something waits; a warm connection writes at once.
             raise TransportFault("deadline", "the deadline passed", sent=False)
         request = self._writer.write(wire)
         if self.closed:
-            raise TransportFault("closed", "the session was closed", sent=False)
+            raise _closed()
         pool = self._pool or self._open()
-        connection: Connection | None = None
         started_ns = ticks_ns()
-        status = 0
+        conversation = pool.take() or await self._connect(pool, deadline)
+        may_go_on = False
+        sent_ns = attempt.sent_ns = ticks_ns()
+        try:
+            answered = conversation.ask(request, head_only=wire.method == "HEAD")
+            timer = loop.call_at(deadline, conversation.expire)
+            try:
+                await answered
+            finally:
+                timer.cancel()
+            response = conversation.response
+            answer = Answer(
+                status=response.status,
+                headers=response.headers,
+                body=response.body,
+                started_ns=started_ns,
+                sent_ns=sent_ns,
+                first_byte_ns=conversation.first_byte_ns,
+                done_ns=ticks_ns(),
+            )
+            may_go_on = conversation.may_go_on(request)
+        finally:
+            self.requests_sent += 1
+            if may_go_on:
+                pool.give_back(conversation)
+            else:
+                conversation.close()
+        return answer
+
+    async def _connect(self, pool: Pool, deadline: float) -> Conversation:
+        """Another connection; ``close()`` ends the wait by its time limit."""
+        limit: asyncio.Timeout | None = None
         try:
             async with asyncio.timeout_at(deadline) as limit:
-                connection = pool.take() or await self._connect(pool, limit)
-                protocol, transport = connection.protocol, connection.transport
-                assert protocol is not None
-                assert transport is not None
-                protocol.set_response_params(skip_payload=wire.method == "HEAD", read_until_eof=True)
-                attempt.sent_ns = ticks_ns()
-                transport.write(request)
-                head, content = await protocol.read()
-                while 100 <= head.code < 200 and head.code != _SWITCHING_PROTOCOLS:
-                    head, content = await protocol.read()  # so far only an interim answer
-                first_byte_ns = ticks_ns()
-                status = head.code
-                body = await self._read(content, status)
-            if not protocol.should_close and _has_sent(transport, request):
-                pool.give_back(connection)
-                connection = None
+                self._connecting.add(limit)
+                return await pool.connect()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._closed and task is not None and not task.cancelling():
                 # Nobody cancelled us: aiohttp does it to those who wait for a connection at close.
-                raise TransportFault(
-                    "closed", "the RestManager was closed", sent=bool(attempt.sent_ns)
-                ) from None
+                raise _closed() from None
             raise
-        # aiohttp raises the last two when a connection is closed between two turns of the loop, of
-        # which the first brought a part of the answer and the second would have gone on reading.
-        except (aiohttp.ClientError, HttpProcessingError, aiohttp.EofStream, RuntimeError) as error:
-            raise _fault(error, attempt, status) from None
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            raise _fault(error) from None
         except TimeoutError:
-            if self._closed and not attempt.sent_ns:
-                raise TransportFault("closed", "the RestManager was closed", sent=False) from None
-            raise TransportFault(
-                "deadline", "the deadline passed", sent=bool(attempt.sent_ns), status=status
-            ) from None
+            if self._closed:
+                raise _closed() from None
+            raise TransportFault("deadline", "the deadline passed", sent=False) from None
         except OSError as error:
-            raise _fault(error, attempt, status) from None
+            raise _fault(error) from None
         finally:
-            if attempt.sent_ns:
-                self.requests_sent += 1
-            if connection is not None:
-                connection.close()
-        return Answer(
-            status=status,
-            headers=head.headers,
-            body=body,
-            started_ns=started_ns,
-            sent_ns=attempt.sent_ns,
-            first_byte_ns=first_byte_ns,
-            done_ns=ticks_ns(),
-        )
-
-    async def _connect(self, pool: Pool, limit: asyncio.Timeout) -> Connection:
-        """Another connection; ``close()`` ends the wait by its ``limit``."""
-        self._connecting.add(limit)
-        try:
-            return await pool.connect()
-        finally:
-            self._connecting.discard(limit)
-
-    async def _read(self, content: StreamReader, status: int) -> bytes:
-        """The body, bounded also after decompression."""
-        body = content.read_nowait() if content.is_eof() else await self._rest_of(content)
-        if len(body) > self._max_body_bytes:
-            raise TransportFault(
-                "too_large",
-                f"the body exceeds {self._max_body_bytes} bytes",
-                sent=True,
-                status=status,
-            )
-        return body
-
-    async def _rest_of(self, content: StreamReader) -> bytes:
-        """A body that has not arrived whole, or one chunk more of it than may be kept."""
-        parts: list[bytes] = []
-        size = 0
-        self._half_read.add(content)
-        try:
-            while not content.at_eof() and size <= self._max_body_bytes:
-                parts.append(await content.readany())
-                size += len(parts[-1])
-        finally:
-            self._half_read.discard(content)
-        return b"".join(parts)
+            if limit is not None:
+                self._connecting.discard(limit)
 
     def _open(self) -> Pool:
-        self._pool = Pool(self._url, self._options, self._connections, self.connects.record)
+        self._pool = Pool(
+            self._url, self._options, self._connections, self._max_body_bytes, self.connects.record
+        )
         return self._pool

@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
         "unfinished": False,
         "error": None,
     },
+    "headers.ResponseHeaders": lambda: {"lines": b"Date: now\r\n"},
     "hotlog.HotLog": lambda: {"capacity": 1 << 16, "level": 30, "poll_s": None},
     "latency.LatencyRecorder": lambda: {"capacity": 16},
     "messages.PyMessageSink": lambda: {"callback": print},
@@ -72,6 +73,7 @@ ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "ratelimit.RollingWindow": lambda: {"limit": 5, "window_s": 1.0, "guard_s": 0.1, "clock": any_clock},
     "limit_group.LimitGroup": lambda: {"limits": [TokenBucket(1, 1.0)]},
     "queue.EventQueue": lambda: {"capacity": 5, "policy": "pause", "reserve": 1},
+    "response.ResponseParser": lambda: {"max_body_bytes": 1024, "max_head_bytes": 1024},
     "route.Receiver": lambda: {
         "decoder": Decoder(SCHEMA),
         "router": Router(SCHEMA, SymbolTable()),
