@@ -62,6 +62,8 @@ class Conversation(asyncio.BufferedProtocol):
 
         A TLS 1.3 server speaks first by itself, with session tickets: the loop reads those.
         """
+        if self._is_tls:
+            await asyncio.sleep(0)  # uvloop reads what came with the handshake one turn later
         while self.is_open:
             if self._poll is None or not (events := self._poll.poll(0)):
                 return True
