@@ -21,14 +21,10 @@ def _fresh_meters() -> Iterator[None]:
     METERS.forget()
 
 
-def pytest_asyncio_loop_factories(
-    item: pytest.Item,
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The transport speaks to the loop's own protocols, which differ between loops."""
-    if item.path.stem not in _OF_THE_TRANSPORT:
-        return None
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    if find_spec("uvloop"):
+    if item.path.stem in _OF_THE_TRANSPORT and find_spec("uvloop"):
         import uvloop
 
         factories["uvloop"] = uvloop.new_event_loop
