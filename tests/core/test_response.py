@@ -73,7 +73,22 @@ def test_a_length_that_is_none_is_refused(lengths: list[str]) -> None:
     assert observe(OK + "\r\n".join(lengths).encode() + b"\r\n\r\n" + b"hello" * 20) == REFUSED
 
 
-@pytest.mark.parametrize("length", [2**31, 2**32, 2**32 + 5, 2**63 - 1, 2**63, 2**63 + 5, 2**64, 2**64 + 5])
+@pytest.mark.parametrize(
+    "length",
+    [
+        2**31,
+        2**32,
+        2**32 + 5,
+        2**63 - 1,
+        2**63,
+        2**63 + 5,
+        10**19 - 1,
+        2**64,
+        2**64 + 5,
+        10 * 2**63,
+        2**128 + 5,
+    ],
+)
 @pytest.mark.parametrize("spelling", ["{}", "{0}, {0}", "10{}", "{:040}"])
 def test_a_length_beyond_every_integer_is_refused_when_the_head_ends(
     parser: ResponseParser, length: int, spelling: str

