@@ -58,6 +58,8 @@ def _answer(data: bytes, head_only: bool) -> Outcome:
     bodiless = head_only or status in (101, 204, 304)
     body, rest, until_close = _body(data, minor, fields, bodiless)
     connection = {token.lower() for token in _tokens(_values(fields, b"connection"))}
+    if any(TOKEN.fullmatch(token) is None for token in connection):
+        raise Undefined  # "close *": what is broken may be taken for close
     keep_alive = b"close" not in connection and (minor == 1 or b"keep-alive" in connection)
     named: dict[bytes, tuple[str, list[str]]] = {}
     for name, value in fields:

@@ -9,6 +9,7 @@ from tests.core.response_feed import MAX_BODY_BYTES, REFUSED, UNFINISHED, observ
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
+SWITCHING = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
@@ -249,10 +250,13 @@ def test_status_is_that_of_the_final_head_once_it_is_there(parser: ResponseParse
 
 
 def test_switching_protocols_is_final_and_ends_http_on_the_connection() -> None:
-    head = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-    got = observe(b"HTTP/1.1 100\r\n\r\n" + head)
+    got = observe(b"HTTP/1.1 100\r\n\r\n" + SWITCHING)
     assert (got.status, got.body, got.keep_alive, got.spoke_unasked) == (101, b"", False, False)
-    assert observe(head + b"\x81\x00").spoke_unasked
+
+
+@pytest.mark.parametrize("cuts", [[], [len(SWITCHING)], [len(SWITCHING) + 1]])
+def test_bytes_behind_the_switch_are_unasked_however_they_come(cuts: list[int]) -> None:
+    assert observe(SWITCHING + b"\x81\x00", cuts=cuts).spoke_unasked
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
