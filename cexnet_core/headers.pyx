@@ -73,6 +73,8 @@ cdef int _note_fields(ResponseHeaders headers) except -1:
             # RFC 9112 section 5.2: the line end becomes spaces. It lies between value and here.
             for colon in range(field.value + field.value_size, at):
                 text[colon] = c" "
+            while field.value < end and (text[field.value] == c" " or text[field.value] == c"\t"):
+                field.value += 1
             field.value_size = <int>(_stripped(text, field.value, end) - field.value)
         else:
             colon = at
@@ -209,13 +211,12 @@ cdef class ResponseHeaders:
 
     def get_all(self, str name not None):
         """Every value of ``name``, in the order of the response."""
-        cdef Py_ssize_t size
-        cdef const char* letters = PyUnicode_AsUTF8AndSize(name, &size)
         cdef list values = []
-        cdef Field* field = self.find(letters, size, 0)
+        cdef Field* field = self._named(name)
+        cdef Field* first = field
         while field != NULL:
             values.append(self._value(field))
-            field = self.find(letters, size, self.after(field))
+            field = self.find(self.text() + first.name, first.name_size, self.after(field))
         return values
 
     def __contains__(self, name):

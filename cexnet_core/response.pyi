@@ -2,7 +2,7 @@ from typing import final
 
 from cexnet_core.content_coding import BodyTooLarge as BodyTooLarge
 from cexnet_core.headers import MalformedResponse as MalformedResponse
-from cexnet_core.headers import ResponseHeaders as ResponseHeaders
+from cexnet_core.headers import ResponseHeaders
 
 @final
 class ResponseParser:

@@ -366,14 +366,16 @@ cdef class ResponseParser:
     cdef int _finish(self) except -1:
         """The response is whole; whatever came behind it was not asked for."""
         cdef Field* coding = self.headers.find(b"content-encoding", 16, 0)
-        if self._filled > self._taken and self.status != SWITCHING_PROTOCOLS:
+        cdef bytes body
+        if self._filled > self._taken:
             self.spoke_unasked = True
         if self._body_end > self._body:
-            self.body = PyBytes_FromStringAndSize(self._text() + self._body, self._body_end - self._body)
+            body = PyBytes_FromStringAndSize(self._text() + self._body, self._body_end - self._body)
             if coding != NULL:
-                self.body = decode_body(
-                    self.body, ",".join(self.headers.get_all("content-encoding")), self.max_body_bytes
+                body = decode_body(
+                    body, ",".join(self.headers.get_all("content-encoding")), self.max_body_bytes
                 )
+            self.body = body
         self._state = IDLE
         return 0
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cexnet_core import response
+from cexnet_core.headers import ResponseHeaders
 from cexnet_core.response import MalformedResponse, ResponseParser
 from tests.core.response_feed import MAX_BODY_BYTES, REFUSED, observe, pour
 
@@ -14,7 +14,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 END = b"Content-Length: 0\r\n\r\n"
 
 
-def headers_of(fields: bytes) -> response.ResponseHeaders:
+def headers_of(fields: bytes) -> ResponseHeaders:
     """The headers of a complete answer that has these fields."""
     parser = ResponseParser(MAX_BODY_BYTES)
     parser.begin(False)
@@ -181,7 +181,7 @@ def test_a_fold_of_the_status_line_is_refused_or_ignored() -> None:
 def test_headers_are_a_mapping_without_case_that_keeps_order_and_spelling() -> None:
     headers = headers_of(b"X-One: 1\r\nset-cookie: a\r\nx-ONE: 2\r\nSet-Cookie: b\r\nX-one: 2\r\n")
     assert isinstance(headers, Mapping)
-    assert isinstance(headers, response.ResponseHeaders)
+    assert isinstance(headers, ResponseHeaders)
     assert list(headers) == list(headers.keys()) == ["X-One", "set-cookie", "Content-Length"]
     assert len(headers) == 3
     assert headers["X-ONE"] == headers.get("x-one") == "1"
