@@ -100,7 +100,7 @@ cdef class ResponseParser:
             larger = bytearray(max(self._filled + wanted, 2 * self._room))
             larger[:self._filled] = self._view[:self._filled]
             self._take_buffer(larger)
-        return self._view if self._filled == 0 else self._view[self._filled:]
+        return self._view[self._filled:]  # never the view itself, which the caller could release
 
     def advance(self, Py_ssize_t received):
         """``received`` more bytes are in the buffer; True when they make the response whole."""
@@ -245,10 +245,10 @@ cdef class ResponseParser:
                 at += 1
             number = digits = 0
             while at < size and c"0" <= text[at] <= c"9":
-                number = number * 10 + (text[at] - c"0")
                 digits += number > 0
-                if digits > MAX_DIGITS:
+                if digits == MAX_DIGITS:
                     raise BodyTooLarge(f"the body exceeds {self.max_body_bytes} bytes")
+                number = number * 10 + (text[at] - c"0")
                 at += 1
             if at == 0 or not c"0" <= text[at - 1] <= c"9" or (again and number != self._missing):
                 raise MalformedResponse("the response has no proper length")
