@@ -20,6 +20,7 @@ cdef enum:
     BUFFER_BYTES = 16 * 1024
     KEPT_BYTES = 64 * 1024      # a larger buffer is given back before the next response
     LEAST_ROOM = 2048           # what is worth a call of the kernel
+    TLS_RECORD = 17 * 1024      # of which OpenSSL may hold a part that nobody counts
     TRUSTED_BYTES = 1024 * 1024  # so much is set aside for a length that is only announced
     MAX_CHUNK_LINE = 4096
     MAX_DIGITS = 18             # of a size; more do not fit 64 bits
@@ -92,7 +93,16 @@ cdef class ResponseParser:
 
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """Where to receive the next bytes; the memory is good until ``advance()``."""
-        cdef Py_ssize_t wanted = LEAST_ROOM
+        return self._room_for(LEAST_ROOM)
+
+    def get_tls_buffer(self, Py_ssize_t pending):
+        """The same for a TLS transport, which holds ``pending`` bytes and has to get rid of all.
+
+        What does not fit it would bring a turn later; and never, if the peer's FIN comes before.
+        """
+        return self._room_for(max(pending, 0) + TLS_RECORD)
+
+    cdef object _room_for(self, Py_ssize_t wanted):
         if self._state == LENGTH or self._state == CHUNK:
             wanted = max(wanted, min(self._missing, <Py_ssize_t>TRUSTED_BYTES))
         if self._room - self._filled < wanted:
