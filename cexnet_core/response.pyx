@@ -20,6 +20,7 @@ cdef enum:
     BUFFER_BYTES = 16 * 1024
     KEPT_BYTES = 64 * 1024      # a larger buffer is given back before the next response
     LEAST_ROOM = 2048           # what is worth a call of the kernel
+    TLS_RECORD = 17 * 1024      # of which OpenSSL may hold a part that nobody counts
     TRUSTED_BYTES = 1024 * 1024  # so much is set aside for a length that is only announced
     MAX_CHUNK_LINE = 4096
     MAX_DIGITS = 18             # of a size; more do not fit 64 bits
@@ -92,7 +93,16 @@ cdef class ResponseParser:
 
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """Where to receive the next bytes; the memory is good until ``advance()``."""
-        cdef Py_ssize_t wanted = LEAST_ROOM
+        return self._room_for(LEAST_ROOM)
+
+    def get_tls_buffer(self, Py_ssize_t pending):
+        """The same for a TLS transport, which holds ``pending`` bytes and has to get rid of all.
+
+        What does not fit it would bring a turn later; and never, if the peer's FIN comes before.
+        """
+        return self._room_for(max(pending, 0) + TLS_RECORD)
+
+    cdef object _room_for(self, Py_ssize_t wanted):
         if self._state == LENGTH or self._state == CHUNK:
             wanted = max(wanted, min(self._missing, <Py_ssize_t>TRUSTED_BYTES))
         if self._room - self._filled < wanted:
@@ -100,7 +110,7 @@ cdef class ResponseParser:
             larger = bytearray(max(self._filled + wanted, 2 * self._room))
             larger[:self._filled] = self._view[:self._filled]
             self._take_buffer(larger)
-        return self._view if self._filled == 0 else self._view[self._filled:]
+        return self._view[self._filled:]  # never the view itself, which the caller could release
 
     def advance(self, Py_ssize_t received):
         """``received`` more bytes are in the buffer; True when they make the response whole."""
@@ -245,10 +255,10 @@ cdef class ResponseParser:
                 at += 1
             number = digits = 0
             while at < size and c"0" <= text[at] <= c"9":
-                number = number * 10 + (text[at] - c"0")
                 digits += number > 0
-                if digits > MAX_DIGITS:
+                if digits == MAX_DIGITS:
                     raise BodyTooLarge(f"the body exceeds {self.max_body_bytes} bytes")
+                number = number * 10 + (text[at] - c"0")
                 at += 1
             if at == 0 or not c"0" <= text[at - 1] <= c"9" or (again and number != self._missing):
                 raise MalformedResponse("the response has no proper length")

@@ -40,7 +40,10 @@ class Conversation(asyncio.BufferedProtocol):
         self._is_tls = self._transport.get_extra_info("ssl_object") is not None
         self._waiter: asyncio.Future[None] | None = None
         # The transport asks before each read: without a turn through Python of ours.
-        self.get_buffer = self.response.get_buffer  # type: ignore[method-assign]
+        response = self.response
+        self.get_buffer = (  # type: ignore[method-assign]
+            response.get_tls_buffer if self._is_tls else response.get_buffer
+        )
         self._poll = None
         if _HUNG_UP:
             self._poll = select.poll()
