@@ -85,6 +85,29 @@ def test_doctor_is_machine_readable() -> None:
     assert facts["clock_cost_ns"] > 0
 
 
+def test_config_show_speaks_as_a_file_does_and_keeps_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    path = tmp_path / "engine.toml"
+    path.write_text(
+        '[env.live.exchange.binance]\nwebsocket_url = "wss://host?token=s3cret"\n'
+        '[env.live.exchange.binance.credentials]\napi_key = "s3cret"\napi_secret = "s3cret"\n'
+    )
+    done = cexnet("config", "show", str(path), "--env", "live")
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "websocket.whole_books false default" in lines
+    assert "websocket.reconnect.max_attempts not set default" in lines
+    assert 'targets.remedies ["probe", "roll"] default' in lines
+    words = " ".join(lines)
+    assert 'exchange.binance.websocket_url "wss://host?token=****"' in words
+    assert "[env.live]" in words
+    for shown in (done.stdout, cexnet("config", "show", str(path), "--env", "live", "--json").stdout):
+        assert "s3cret" not in shown
+        assert "****" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
