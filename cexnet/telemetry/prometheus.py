@@ -75,6 +75,13 @@ class ManagerCollector(Collector):
             )
         self._managers.append((name, manager))
 
+    def remove(self, manager: Manager) -> None:
+        """Collect from ``manager`` no more and let go of it, as is due once it is closed. Idempotent.
+
+        Its series end; its name is free again. On the event loop, as ``add``.
+        """
+        self._managers = [(name, each) for name, each in self._managers if each is not manager]
+
     def add_monitor(self, monitor: Monitor) -> None:
         """Tell how the targets of ``monitor`` stand, and the collector's pauses that it times."""
         self._monitors.append(monitor)
