@@ -53,13 +53,20 @@ def table(first: str, *others: str, numbers_width: int = 1) -> Table:
     return made
 
 
-def latency_table(title: str, rows: Iterable[LatencyRow], *, last: str = "max") -> Table:
-    """The stages below each other."""
+def latency_table(title: str, rows: Iterable[LatencyRow], *, last: str = "max", left_out: int = 0) -> Table:
+    """The stages below each other, and how many there was no room for."""
     made = table(title, "p50", "p99", "p99.9", last, "count", numbers_width=8)
     for row in rows:
         times = (row.p50_ns, row.p99_ns, row.p999_ns, row.max_ns)
         made.add_row(row.name, *map(duration, times), f"{row.count:,}")
+    add_left_out(made, left_out)
     return made
+
+
+def add_left_out(made: Table, count: int) -> None:
+    """A last row that says how many more there are, if there are any."""
+    if count:
+        made.add_row(f"... {count} more", style="dim")
 
 
 def bars(values: Iterable[float], width: int) -> str:
