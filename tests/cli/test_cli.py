@@ -115,6 +115,8 @@ def test_config_show_speaks_as_a_file_does_and_keeps_secrets(
         (("demo", "--seconds", "-1"), "--seconds is -1: give a time above 0"),
         (("demo", "--seconds", "nan"), "--seconds is nan: give a time above 0"),
         (("demo", "--capture", "missing.ws"), "cannot read the capture missing.ws"),
+        (("demo", "--metrics-port", "99999"), "--metrics-port is 99999: choose 1 to 65535"),
+        (("watch", "binance", "--metrics-port", "-1"), "--metrics-port is -1: choose 1 to 65535"),
         (("simulate", "--port", "99999"), "port 99999: choose 1 to 65535"),
         (("simulate", "--rest-port", "-3"), "rest_port -3: choose 1 to 65535"),
         (("simulate", "--seconds", "-1"), "--seconds is -1: give a time above 0"),

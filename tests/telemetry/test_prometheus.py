@@ -306,6 +306,12 @@ async def test_a_blocked_or_closed_loop_is_one_sentence(monkeypatch: pytest.Monk
     assert "is closed" in said[1]
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+async def test_a_port_that_is_none_is_one_sentence(port: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"port={port}: choose 1 to 65535, or 0"):
+        MetricsServer(ManagerCollector(), port=port)
+
+
 async def test_a_port_that_is_taken_is_one_sentence() -> None:
     first = MetricsServer(ManagerCollector())
     try:
