@@ -123,7 +123,7 @@ def test_config_show_speaks_as_a_file_does_and_keeps_secrets(
         (("simulate", "--rate", "-1"), "rate_per_s -1"),
         (("demo", "--rate", "nan"), "rate_per_s nan"),
         (("demo", "--rate", "inf"), "rate_per_s inf"),
-        (("decode", "missing.ws"), "cannot read the capture missing.ws"),
+        (("decode", "missing.ws"), "cannot read the recording missing.ws"),
         (("demo", "--nonsense"), "--nonsense"),
         (("frobnicate",), "frobnicate"),
     ],
