@@ -78,9 +78,16 @@ def bars(values: Iterable[float], width: int) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(value / top * len(_BARS)))] for value in shown)
 
 
-def number(value: float) -> str:
-    """A price or a size, without useless zeros."""
-    return "-" if math.isnan(value) else f"{value:,.8f}".rstrip("0").rstrip(".")
+def number(value: float, places: int) -> str:
+    """A price or a size with so many decimals."""
+    return "-" if math.isnan(value) else f"{value:,.{places}f}"
+
+
+def decimals(value: float) -> int:
+    """How many decimals a price needs, up to 8."""
+    if math.isnan(value):
+        return 0
+    return len(f"{value:.8f}".rstrip("0").partition(".")[2])
 
 
 def duration(ns: float) -> str:

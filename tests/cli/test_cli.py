@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cexnet.cli.board import Row
+
 # What the capture yields when the demo plays it: every market-data line of the file.
 CAPTURES = {
     "BINANCE.ws.1.0": {"BookTicker": 84, "Trade": 2, "DepthUpdate": 177, "Candle": 2},
@@ -48,8 +50,20 @@ def test_demo_runs_clean(exchange: str) -> None:
     assert result["messages"] > 0
     assert result["rest"]["requests"] >= 5
     assert result["rest"]["errors"] == 0
+    orders = result["orders"]
+    assert orders["placed"] > 0
+    assert 0 <= orders["placed"] - orders["cancelled"] - orders["filled"] <= 1  # one may be on its way
+    assert orders["unknown"] == orders["refused"] == 0
     quantiles = result["receive_to_handled_ns"]
     assert 0 < quantiles["p50"] <= quantiles["p99"] <= quantiles["p999"] <= quantiles["max"]
+
+
+def test_prices_of_a_symbol_keep_its_decimals() -> None:
+    row = Row(bid=100.0, ask=100.25, last=100.5)
+    assert row.prices() == ("100.00", "100.25", "100.50")
+    row.ask = 101.0
+    assert row.prices() == ("100.00", "101.00", "100.50")
+    assert Row(bid=0.00001234).prices() == ("0.00001234", "-", "-")
 
 
 @pytest.mark.parametrize("name", CAPTURES)
