@@ -151,7 +151,7 @@ def test_a_target_of_few_records_is_grey_with_their_number() -> None:
     assert "✓ 1 of 2 targets kept, none missed" in page(replace(report(), targets=(few, enough)))
     missed = replace(enough, within=900)
     assert "✗ 1 of 1 targets missed" in page(replace(report(), targets=(few, missed)))
-    assert "too few" not in page(replace(report(), targets=(missed,)))
+    assert "too few:" not in page(replace(report(), targets=(missed,)))
 
 
 def test_an_allowance_is_used_up_before_a_target_is_missed() -> None:
