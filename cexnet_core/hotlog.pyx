@@ -49,8 +49,9 @@ cdef object NOTHING = object()
 cdef class Template(Label):
     """What records have in common; made by ``HotLog.template``."""
 
-    def __init__(self):
-        raise TypeError("a Template is made by HotLog.template()")
+    def __cinit__(self, object made_here=None):
+        if made_here is not NOTHING:  # nor by __new__: without a ring it could do nothing but crash
+            raise TypeError("a Template is made by HotLog.template()")
 
     @property
     def per_second(self) -> int:
@@ -171,7 +172,7 @@ cdef class HotLog(Drain):
         key = (name, level, text, per_second)
         template = self._known.get(key)
         if template is None:
-            template = Template.__new__(Template)
+            template = Template.__new__(Template, NOTHING)
             template._log = self
             template.name = name
             template.level = level

@@ -103,10 +103,8 @@ cdef class Router(StreamSink):
     An event whose stream was never added is counted in ``unrouted`` by (kind, symbol).
     """
 
-    def __cinit__(self):
+    def __cinit__(self, schema, SymbolTable symbols not None):
         self._table = NULL
-
-    def __init__(self, schema, SymbolTable symbols not None):
         messages = (*schema.json, *schema.protobuf, *schema.also)
         if len(messages) > 256:
             raise ConfigurationError(

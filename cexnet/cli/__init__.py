@@ -1,12 +1,18 @@
-"""The ``cexnet`` command."""
+"""The ``cexnet`` command.
+
+Nothing heavy is imported before ``main`` has seen to Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import sys
 
+from cexnet.cli import interrupt
+
 
 def main() -> None:
     """Entry point of the console script; needs the ``cli`` extra."""
+    interrupt.ends_at_once()
     try:
         from cexnet.cli.app import run
     except ModuleNotFoundError as error:
@@ -17,6 +23,7 @@ def main() -> None:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    run()
+    try:
+        run()
+    finally:
+        interrupt.ends_at_once()  # nothing is left but the interpreter's own end

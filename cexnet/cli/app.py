@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError, Group
 from rich.console import Console
 
 from cexnet import __version__
+from cexnet.cli import interrupt
 from cexnet.cli.commands import files, live, machine, settings
 from cexnet_core.errors import CexnetError
 
@@ -39,6 +40,7 @@ app.command(settings.config)
 
 def run() -> None:
     """Parse the command line and run; every foreseen failure is one sentence and exit code 2."""
+    interrupt.is_raised()
     try:
         app(exit_on_error=False, print_error=False)
         sys.stdout.flush()
@@ -47,7 +49,7 @@ def run() -> None:
     except CexnetError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(interrupt.EXIT_CODE) from None
     except BrokenPipeError:
         # Whoever read our output has seen enough, as in `cexnet ... | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cexnet.cli.draw import LatencyRow, bars, heading, latency_table, number, table
+from cexnet.cli.draw import LatencyRow, bars, decimals, heading, latency_table, number, table
 from cexnet.websocket.metrics import WebSocketMetrics
 from cexnet_core.events import BookTicker, Candle, Event, Trade
 from cexnet_core.latency import LatencyRecorder
@@ -29,6 +29,14 @@ class Row:
     last: float = math.nan
     side: str = ""
     events: int = 0
+    decimals: int = 0
+
+    def prices(self) -> tuple[str, str, str]:
+        """Bid, ask and last, with as many decimals as any of this symbol had so far."""
+        values = (self.bid, self.ask, self.last)
+        self.decimals = max(self.decimals, *map(decimals, values))
+        bid, ask, last = (number(value, self.decimals) for value in values)
+        return bid, ask, last
 
 
 @dataclass(slots=True)
@@ -71,8 +79,7 @@ def render(picture: Picture, width: int, height: int) -> RenderableType:
     """The whole view in ``width`` columns and ``height`` lines; symbols without room are counted."""
     latencies = latency_table("latency", _rows(picture.stages))
     footer = [_rates(picture, width)]
-    if picture.rest_line:
-        footer.append(Text(picture.rest_line, overflow="ellipsis", no_wrap=True))
+    footer += [Text(line, overflow="ellipsis", no_wrap=True) for line in picture.rest_line.splitlines()]
     footer += _health(picture.metrics)
     if picture.notice:
         footer.append(Text(picture.notice, style="yellow", overflow="ellipsis", no_wrap=True))
@@ -94,8 +101,8 @@ def _prices(board: Board, room: int) -> Table:
     rows = sorted(board.rows.items())
     shown = len(rows) if len(rows) <= room else max(1, room - 1)
     for symbol, row in rows[:shown]:
-        last = Text(number(row.last), style=_SIDE.get(row.side, ""))
-        made.add_row(symbol, number(row.bid), number(row.ask), last, f"{row.events:,}")
+        bid, ask, last = row.prices()
+        made.add_row(symbol, bid, ask, Text(last, style=_SIDE.get(row.side, "")), f"{row.events:,}")
     if shown < len(rows):
         rest = sum(row.events for _, row in rows[shown:])
         made.add_row(f"... {len(rows) - shown} more", "", "", "", f"{rest:,}", style="dim")

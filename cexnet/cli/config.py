@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from cexnet.config import load, rows
+from cexnet.config import as_toml, load, rows
 from cexnet_core.errors import ConfigurationError
 
 DEFAULT_PATH = Path("cexnet.toml")
@@ -34,8 +35,8 @@ def show_config(path: Path | None, env: str | None, *, as_json: bool) -> None:
     table.add_column("value", overflow="fold")
     table.add_column("from", style="dim", overflow="fold")
     for row in effective:
-        value = "" if row.value is None else str(row.value)
-        table.add_row(row.key, value, row.source, style=None if row.source != "default" else "dim")
+        cells = (Text(each) for each in (row.key, as_toml(row.value), row.source))
+        table.add_row(*cells, style=None if row.source != "default" else "dim")
     Console(highlight=False).print(table)
 
 

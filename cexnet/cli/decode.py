@@ -1,4 +1,4 @@
-"""``cexnet decode``: a capture straight through the decoder, without sockets."""
+"""``cexnet decode``: a recording or capture straight through the decoder, without sockets."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from rich.text import Text
 
 from cexnet.cli.demo import market_events
 from cexnet.exchanges import get_exchange
-from cexnet.recording.capture import read_capture, resolve_exchange
+from cexnet.recording import open_recording, resolve_exchange
 from cexnet_core.decode import Decoder
+from cexnet_core.errors import ConfigurationError
 
 
 def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
-    """Decode every received message of ``path`` and print what came out."""
+    """Decode every received message of ``path`` and print what came out.
+
+    Raises ConfigurationError for a file that cannot be read, or is neither recording nor capture.
+    """
     with Console(stderr=True).status(Text(f"reading {path.name}")):
-        capture = read_capture(path)
-        name = resolve_exchange(exchange, capture)
+        source = open_recording(path)
+        name = resolve_exchange(exchange, source)
         decoder = Decoder(get_exchange(name).schema)
+        messages = [(frame.payload, frame.is_text) for frame in source]
+        if not messages:
+            raise ConfigurationError(f"{path} holds no message: there is nothing to decode")
         start_ns = time.perf_counter_ns()
-        for _, payload in capture.messages:
-            decoder.decode(payload)
+        for payload, is_text in messages:
+            decoder.decode(payload, is_text)
         elapsed_ns = time.perf_counter_ns() - start_ns
     counters = decoder.counters
     paths = {
@@ -37,7 +44,7 @@ def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
     if as_json:
         result = {
             "exchange": name,
-            "messages": len(capture.messages),
+            "messages": len(messages),
             "events": events,
             "decode": paths,
             "unknown_channels": dict(decoder.unknown_channels),
@@ -45,9 +52,9 @@ def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
         return
     console = Console(highlight=False)
-    console.print(f"{path.name}: {len(capture.messages):,} messages of {name}")
+    console.print(f"{path.name}: {len(messages):,} messages of {name}")
     console.print("events   " + "  ".join(f"{kind} {n:,}" for kind, n in events.items()))
     console.print("decode   " + "  ".join(f"{kind} {n:,}" for kind, n in paths.items()))
     for channel, count in decoder.unknown_channels.items():
         console.print(f"unknown  {channel} {count:,}", markup=False)
-    console.print(f"         {elapsed_ns / len(capture.messages):,.0f} ns a message")
+    console.print(f"         {elapsed_ns / len(messages):,.0f} ns a message")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from cexnet.cli.board import Board
 from cexnet.cli.metrics import serve_metrics
 from cexnet.cli.misfortune import IMPATIENT, LIVENESS, RECONNECT, keep_rolling, read_misfortunes
 from cexnet.cli.screen import can_show
-from cexnet.cli.trading import trade, warm_up
+from cexnet.cli.trading import Orders, trade, warm_up
 from cexnet.cli.view import View
 from cexnet.config import Config, ExchangeConfig
 from cexnet.credentials import Credentials, Secret
@@ -112,7 +112,7 @@ async def run_demo(options: DemoOptions) -> None:
         )
         factory = await stack.enter_async_context(TransportFactory(config))
         rest = factory.rest(name) if exchange.rest is not None else None
-        board = Board()
+        board, orders = Board(), Orders()
         on_state = audit.watch.on_state if audit is not None else None
         stream = factory.websocket(name, on_state=on_state, whole_books=whole_books)
         if audit is not None:
@@ -138,13 +138,13 @@ async def run_demo(options: DemoOptions) -> None:
         say(f"streaming for {options.seconds:g} s; Ctrl-C ends it with the result so far")
         side_shows: list[asyncio.Task[None]] = []
         if rest is not None and capture is None:
-            trading = trade(rest, symbols, board, ends_s)
+            trading = trade(rest, symbols, board, ends_s, orders)
             side_shows.append(asyncio.create_task(trading, name="cexnet-demo-trader"))
         if audit is not None and audit.misfortunes.roll_every_s is not None:
             rolling = keep_rolling(stream, audit.misfortunes)
             side_shows.append(asyncio.create_task(rolling, name="cexnet-demo-rolls"))
         try:
-            view = View(f"cexnet demo: {name}", stream, rest, board, console, NO_REST)
+            view = View(f"cexnet demo: {name}", stream, rest, board, console, NO_REST, orders)
             await view.show(
                 until_s=ends_s,
                 finished=simulator.finished if capture is not None else None,
@@ -160,7 +160,7 @@ async def run_demo(options: DemoOptions) -> None:
         if audit is not None:
             await audit.settle(simulator, stream, hastily=interruption is not None)
         metrics = stream.metrics()
-        result = _result(name, capture, seconds, metrics, stream, rest)
+        result = _result(name, capture, seconds, metrics, stream, rest) | {"orders": asdict(orders)}
         if audit is not None:
             result |= audit.result(audit.balance(stream), metrics, dict(simulator.stats.faults))
     if options.as_json:
@@ -195,6 +195,8 @@ def _summary(result: dict[str, Any]) -> str:
         f"dropped {result['dropped']}, decode errors {result['decode']['errors']}\n"
         f"REST requests {result['rest']['requests']}, REST errors {result['rest']['errors']}"
     )
+    if any(result["orders"].values()):
+        text += f"\n{Orders(**result['orders'])}"
     if "reconnects" in result:
         first, opened = result["time_to_first_event_ms"], result["connect_subscribe_ms"]
         text += (

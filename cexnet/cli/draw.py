@@ -53,13 +53,20 @@ def table(first: str, *others: str, numbers_width: int = 1) -> Table:
     return made
 
 
-def latency_table(title: str, rows: Iterable[LatencyRow], *, last: str = "max") -> Table:
-    """The stages below each other."""
+def latency_table(title: str, rows: Iterable[LatencyRow], *, last: str = "max", left_out: int = 0) -> Table:
+    """The stages below each other, and how many there was no room for."""
     made = table(title, "p50", "p99", "p99.9", last, "count", numbers_width=8)
     for row in rows:
         times = (row.p50_ns, row.p99_ns, row.p999_ns, row.max_ns)
         made.add_row(row.name, *map(duration, times), f"{row.count:,}")
+    add_left_out(made, left_out)
     return made
+
+
+def add_left_out(made: Table, count: int) -> None:
+    """A last row that says how many more there are, if there are any."""
+    if count:
+        made.add_row(f"... {count} more", style="dim")
 
 
 def bars(values: Iterable[float], width: int) -> str:
@@ -71,9 +78,16 @@ def bars(values: Iterable[float], width: int) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(value / top * len(_BARS)))] for value in shown)
 
 
-def number(value: float) -> str:
-    """A price or a size, without useless zeros."""
-    return "-" if math.isnan(value) else f"{value:,.8f}".rstrip("0").rstrip(".")
+def number(value: float, places: int) -> str:
+    """A price or a size with so many decimals."""
+    return "-" if math.isnan(value) else f"{value:,.{places}f}"
+
+
+def decimals(value: float) -> int:
+    """How many decimals a price needs, up to 8."""
+    if math.isnan(value):
+        return 0
+    return len(f"{value:.8f}".rstrip("0").partition(".")[2])
 
 
 def duration(ns: float) -> str:

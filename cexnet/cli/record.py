@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -77,15 +77,10 @@ async def run_recorder(options: RecordOptions) -> None:
         stack.push_async_callback(asyncio.to_thread, recorder.close)
         stack.push_async_callback(stream.close)  # first: what it still receives is recorded
         console.print(f"recording to {options.out}; Ctrl-C ends")
-        loop.add_signal_handler(signal.SIGINT, stopped.set)
-        loop.add_signal_handler(signal.SIGTERM, stopped.set)
-        try:
+        # Here Ctrl-C is the usual end, and no failure.
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(options.seconds), telling(console, lambda: _progress(recorder)):
                 await stopped.wait()
-        except TimeoutError:
-            pass
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
     _tell(
         console,
         {

@@ -15,7 +15,7 @@ from cexnet import __version__
 from cexnet.cli.board import Board
 from cexnet.cli.demo import API_KEY, API_SECRET
 from cexnet.cli.progress import telling
-from cexnet.cli.trading import trade, warm_up
+from cexnet.cli.trading import Orders, trade, warm_up
 from cexnet.config import Config, ExchangeConfig
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import get_exchange
@@ -72,7 +72,7 @@ async def report_run(
         async with collector:
             work: list[asyncio.Task[None]] = []
             if rest is not None:
-                orders = trade(rest, known.symbols, board, ends_s, every_s=ORDER_EVERY_S)
+                orders = trade(rest, known.symbols, board, ends_s, Orders(), every_s=ORDER_EVERY_S)
                 work.append(asyncio.create_task(orders, name="cexnet-report-orders"))
                 queries = _query(rest, known.symbols)
                 work.append(asyncio.create_task(queries, name="cexnet-report-queries"))

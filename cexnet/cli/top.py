@@ -14,10 +14,11 @@ from typing import Any
 import aiohttp
 import msgspec
 from rich.console import Console, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 from yarl import URL
 
-from cexnet.cli.draw import LatencyRow, bars, heading, latency_table, table
+from cexnet.cli.draw import LatencyRow, add_left_out, bars, heading, latency_table, table
 from cexnet.cli.scrape import Buckets, ManagerSample, Scrape, metrics_url, scrape
 from cexnet.cli.screen import LiveScreen, can_show
 from cexnet_core.errors import CexnetError, ConfigurationError, ConnectError
@@ -26,6 +27,8 @@ INTERVAL_S = 1.0
 # Latencies are those of the last so many seconds.
 WINDOW_S = 10.0
 _KEPT_RATES = 60
+# So many rows of latencies are shown even where managers without end would take their place.
+_LEAST_LATENCIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ async def _show(
     trouble = ""
     with LiveScreen(console) as screen:
         while time.monotonic() < ends_s:
-            screen.draw(picture(url, history, trouble, screen.width))
+            screen.draw(picture(url, history, trouble, screen.width, screen.height))
             await asyncio.sleep(INTERVAL_S)
             try:
                 history.add(await scrape(session, url))
@@ -150,18 +153,13 @@ def snapshot(url: str, history: History) -> dict[str, Any]:
     }
 
 
-def picture(url: str, history: History, trouble: str, width: int) -> RenderableType:
-    """The engine as it stands."""
+def picture(url: str, history: History, trouble: str, width: int, height: float = math.inf) -> RenderableType:
+    """The engine as it stands, in ``width`` columns and ``height`` lines; rows without room are counted."""
     latest, before, oldest = _three(history)
     elapsed_s = latest.at_s - before.at_s
-    parts: list[RenderableType] = [heading(f"cexnet top: {url}", "Ctrl-C ends")]
-    if latest.streams:
-        parts += [_streams(latest, before, elapsed_s), Text("")]
-    if latest.rest:
-        parts += [_requests(latest, before, elapsed_s), Text("")]
     rate = history.rates_per_s[-1] if history.rates_per_s else 0.0
     line = Text(f"{rate:,.0f} messages/s  ", no_wrap=True)
-    parts.append(line.append(bars(history.rates_per_s, min(60, width - len(line))), style="cyan"))
+    notes = [line.append(bars(history.rates_per_s, min(60, width - len(line))), style="cyan")]
     tripped = [
         f"{name} {group}"
         for name, manager in latest.rest.items()
@@ -169,9 +167,29 @@ def picture(url: str, history: History, trouble: str, width: int) -> RenderableT
         if is_open
     ]
     if tripped:
-        parts.append(Text(f"circuit breakers open: {', '.join(tripped)}", style="bold red"))
+        notes.append(_alarm(f"circuit breakers open: {', '.join(tripped)}"))
     if trouble:
-        parts.append(Text(trouble, style="bold red", overflow="ellipsis", no_wrap=True))
+        notes.append(_alarm(trouble))
+    tables = [made for made in (latest.streams, latest.rest) if made]
+    rows = _latencies(latest, oldest)
+    # A table has two lines above its rows; an empty one follows all but the last.
+    room = height - 1 - 3 * len(tables) - len(notes) - 1 - 2
+    least = min(len(rows), _LEAST_LATENCIES)
+    taken = 0
+    parts: list[RenderableType] = [heading(f"cexnet top: {url}", "Ctrl-C ends")]
+    for number, managers in enumerate(tables):
+        most = max(1.0, (room - least - taken) / (len(tables) - number))
+        draw = _streams if managers is latest.streams else _requests
+        made = draw(latest, before, elapsed_s, most)
+        taken += made.row_count
+        parts += [made, Text("")]
+    shown, left_out = _fitting(rows, max(1, room - taken))
+    title = f"last {latest.at_s - oldest.at_s:.0f} s"
+    parts += [*notes, Text(""), latency_table(title, shown, last="max within", left_out=left_out)]
+    return Group(*parts)
+
+
+def _latencies(latest: Scrape, oldest: Scrape) -> list[LatencyRow]:
     rows = []
     for managers, kind in (("streams", ""), ("rest", "REST ")):
         for name, manager in getattr(latest, managers).items():
@@ -181,13 +199,36 @@ def picture(url: str, history: History, trouble: str, width: int) -> RenderableT
                 for stage, each in recent.items()
                 if manager.stages[stage].count
             ]
-    parts += [Text(""), latency_table(f"last {latest.at_s - oldest.at_s:.0f} s", rows, last="max within")]
-    return Group(*parts)
+    return rows
 
 
-def _streams(latest: Scrape, before: Scrape, elapsed_s: float) -> RenderableType:
+def _fitting(rows: list[LatencyRow], room: float) -> tuple[list[LatencyRow], int]:
+    """The rows to show, and how many with records are left out.
+
+    What had no record of late goes first, totals stay longest.
+    """
+    if len(rows) <= room:
+        return rows, 0
+    busy = [row for row in rows if row.count]
+    if len(busy) <= room:
+        return busy, 0
+    chosen = sorted(busy, key=lambda row: not row.name.endswith(" total"))[: max(1, int(room) - 1)]
+    return [row for row in busy if row in chosen], len(busy) - len(chosen)
+
+
+def _some(managers: dict[str, ManagerSample], most: float) -> tuple[list[tuple[str, ManagerSample]], int]:
+    """Those that there is room for, and how many there are besides."""
+    listed = list(managers.items())
+    if len(listed) <= most:
+        return listed, 0
+    shown = listed[: max(1, int(most) - 1)]
+    return shown, len(listed) - len(shown)
+
+
+def _streams(latest: Scrape, before: Scrape, elapsed_s: float, most: float) -> Table:
     made = table("stream", "live", "conn", "msg/s", "messages", "gaps", "dropped", "errors", "lost")
-    for name, manager in latest.streams.items():
+    shown, left_out = _some(latest.streams, most)
+    for name, manager in shown:
         live = Text("yes", style="green") if manager.value("live") else Text("no", style="bold red")
         errors = manager.by_label("decode").get("errors", 0.0) + manager.value("handler_errors")
         made.add_row(
@@ -201,12 +242,14 @@ def _streams(latest: Scrape, before: Scrape, elapsed_s: float) -> RenderableType
             _bad(errors),
             f"{sum(manager.by_label('losses').values()):,.0f}",
         )
+    add_left_out(made, left_out)
     return made
 
 
-def _requests(latest: Scrape, before: Scrape, elapsed_s: float) -> RenderableType:
+def _requests(latest: Scrape, before: Scrape, elapsed_s: float, most: float) -> Table:
     made = table("REST", "req/s", "requests", "errors", "retries", "unsettled", "breakers")
-    for name, manager in latest.rest.items():
+    shown, left_out = _some(latest.rest, most)
+    for name, manager in shown:
         breakers = manager.by_label("breaker_open")
         tripped = sum(breakers.values())
         made.add_row(
@@ -218,7 +261,12 @@ def _requests(latest: Scrape, before: Scrape, elapsed_s: float) -> RenderableTyp
             _bad(manager.value("unsettled_orders")),
             Text(f"{tripped:.0f} open", style="bold red") if tripped else Text("closed", style="green"),
         )
+    add_left_out(made, left_out)
     return made
+
+
+def _alarm(text: str) -> Text:
+    return Text(text, style="bold red", overflow="ellipsis", no_wrap=True)
 
 
 def _bad(count: float) -> Text:

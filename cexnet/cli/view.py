@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from cexnet.cli.board import Board, Picture, render
 from cexnet.cli.draw import clock
 from cexnet.cli.screen import LiveScreen
+from cexnet.cli.trading import Orders
 from cexnet.http import RestManager
 from cexnet.websocket import WebSocketManager
 
@@ -33,6 +34,7 @@ class View:
     board: Board
     console: Console
     note: str = ""
+    orders: Orders | None = None
     _began_s: float = field(default_factory=time.perf_counter)
     _seen: int = 0
     _seen_s: float = 0.0
@@ -82,7 +84,7 @@ class View:
             self.stream.metrics(),
             tuple(self._rates_per_s),
             stages,
-            self.note if self.rest is None else _rest_line(self.rest),
+            self.note if self.rest is None else self._rest_line(self.rest),
             screen.notice,
         )
         return render(picture, screen.width, screen.height)
@@ -93,11 +95,12 @@ class View:
         limit = f" of {clock(math.ceil(whole_s))}" if whole_s < 86_400 else ""
         return f"{elapsed}{limit}   Ctrl-C ends"
 
-
-def _rest_line(rest: RestManager) -> str:
-    metrics = rest.metrics()
-    tripped = [breaker.group for breaker in metrics.breakers if breaker.state != "closed"]
-    broken = f"  breakers open: {', '.join(tripped)}" if tripped else ""
-    return (
-        f"REST requests {metrics.requests:,}  errors {metrics.errors:,}  retries {metrics.retries:,}{broken}"
-    )
+    def _rest_line(self, rest: RestManager) -> str:
+        metrics = rest.metrics()
+        tripped = [breaker.group for breaker in metrics.breakers if breaker.state != "closed"]
+        broken = f"  breakers open: {', '.join(tripped)}" if tripped else ""
+        orders = f"\n{self.orders}" if self.orders is not None else ""
+        return (
+            f"REST requests {metrics.requests:,}  errors {metrics.errors:,}  "
+            f"retries {metrics.retries:,}{broken}{orders}"
+        )

@@ -16,7 +16,7 @@ changes it while managers live, ``watch`` when the file changes.
 """
 
 from cexnet.config.load import Loaded, config_from_dict, load, load_config
-from cexnet.config.show import Row, rows
+from cexnet.config.show import Row, as_toml, rows
 from cexnet.config.tree import (
     Config,
     ExchangeConfig,
@@ -43,6 +43,7 @@ __all__ = [
     "SubscriptionConfig",
     "TargetsConfig",
     "WebSocketConfig",
+    "as_toml",
     "config_from_dict",
     "load",
     "load_config",

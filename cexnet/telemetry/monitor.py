@@ -140,6 +140,18 @@ class Monitor:
         self._managers.append(manager)
         self._watched += [self._watch(manager, stage) for stage in stages_of(manager, self._targets)]
 
+    def remove(self, manager: Manager) -> None:
+        """Watch ``manager`` no more and let go of it, as is due once it is closed. Idempotent.
+
+        What was taken off it against load stays off: it is no longer ours, ``manager.restore()``
+        gives it back.
+        """
+        self._managers = [each for each in self._managers if each is not manager]
+        self._watched = [each for each in self._watched if each.manager is not manager]
+        if isinstance(manager, WebSocketManager):
+            self._relieved.pop(manager, None)
+            self._trouble.pop(manager, None)
+
     def retarget(self, targets: TargetsConfig) -> None:
         """Judge by other targets from now on; conditions stay until the next look, and counts too."""
         known = {(each.manager, each.stage.target.name): each for each in self._watched}
@@ -208,7 +220,7 @@ class Monitor:
             self.retarget(targets)
         for each in self._watched:
             recorder = each.stage.recorder()
-            if recorder is None:
+            if recorder is None or not self._watches(each.manager):
                 continue
             if recorder is not each.window.recorder:  # parsers or strategies were swapped
                 each.window, each.helped = self._window(recorder), None
@@ -219,13 +231,17 @@ class Monitor:
             if found.condition is Condition.DEGRADED and self._recover:
                 await self._help(each)
         for manager, targets_of in list(self._relieved.items()):
-            if not any(
+            if manager in self._relieved and not any(
                 each.manager is manager
                 and each.stage.target.name in targets_of
                 and each.judge.condition is Condition.DEGRADED
                 for each in self._watched
             ):
                 await self._restore(manager)
+
+    def _watches(self, manager: Manager) -> bool:
+        """Whether it was not removed while we waited for something."""
+        return any(each is manager for each in self._managers)
 
     def _watch(self, manager: Manager, stage: Stage) -> _Watched:
         window = self._window(stage.recorder() or LatencyRecorder(1))
@@ -266,7 +282,7 @@ class Monitor:
 
     async def _help(self, each: _Watched) -> None:
         stream, target = each.manager, each.stage.target.name
-        if not isinstance(stream, WebSocketManager) or not each.still_misses():
+        if not isinstance(stream, WebSocketManager) or not self._watches(stream) or not each.still_misses():
             return
         remedy = next(each.remedies, None)
         if remedy is None:
@@ -279,7 +295,7 @@ class Monitor:
             is_relief = is_relief and not isinstance(error, ConfigurationError)
         finally:
             # Cut short by close() too: what it took off until then must come back.
-            if is_relief:
+            if is_relief and self._watches(stream):
                 self._relieved.setdefault(stream, set()).add(target)
         each.helped = each.window.recorder.copy()
         self._note(stream, target, remedy, result)
@@ -294,9 +310,10 @@ class Monitor:
             result = f"failed: {error}"
             if self._trouble.get(stream) == result:
                 return
-            self._trouble[stream] = result
+            if self._watches(stream):
+                self._trouble[stream] = result
         else:
-            del self._relieved[stream]
+            self._relieved.pop(stream, None)
             self._trouble.pop(stream, None)
         self._note(stream, targets, "restore", result)
         _logger.info("%s: %s; restore: %s", stream.name, targets, result)

@@ -75,6 +75,13 @@ class ManagerCollector(Collector):
             )
         self._managers.append((name, manager))
 
+    def remove(self, manager: Manager) -> None:
+        """Collect from ``manager`` no more and let go of it, as is due once it is closed. Idempotent.
+
+        Its series end; its name is free again. On the event loop, as ``add``.
+        """
+        self._managers = [(name, each) for name, each in self._managers if each is not manager]
+
     def add_monitor(self, monitor: Monitor) -> None:
         """Tell how the targets of ``monitor`` stand, and the collector's pauses that it times."""
         self._monitors.append(monitor)
@@ -165,10 +172,12 @@ class ManagerCollector(Collector):
 class MetricsServer:
     """``/metrics`` over HTTP, from a thread of its own, until ``close()``.
 
-    ``port`` 0 picks a free one. Raises ConfigurationError when the port is taken.
+    ``port`` 0 picks a free one. Raises ConfigurationError when the port is taken or is none.
     """
 
     def __init__(self, collector: ManagerCollector, *, port: int = 0, address: str = "127.0.0.1") -> None:
+        if not 0 <= port <= 65_535:
+            raise ConfigurationError(f"MetricsServer: port={port}: choose 1 to 65535, or 0 for a free one")
         registry = CollectorRegistry(auto_describe=False)
         registry.register(collector)
         self._server: HTTPServer

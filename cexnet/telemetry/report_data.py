@@ -6,6 +6,7 @@ All of it can be written as JSON and read back (``msgspec``). Durations are in n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cexnet_core.latency import LatencyRecorder
@@ -15,6 +16,9 @@ PERCENTILES = (
     *(0.0, 10.0, 25.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 96.0, 97.0, 98.0, 98.5, 99.0),
     *(99.3, 99.5, 99.7, 99.8, 99.9, 99.93, 99.95, 99.97, 99.98, 99.99, 99.995, 99.999, 99.9995, 99.9999),
 )
+
+# Records that are enough to judge any target.
+_MOST_NEEDED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,16 @@ class Kept:
     within: int
     p99_ns: int
     max_ns: int
+
+    @property
+    def least(self) -> int:
+        """Among fewer records a single one decides, which says nothing of the target."""
+        return min(_MOST_NEEDED, math.ceil(1.0 / max(1e-9, 1.0 - self.share) - 1e-6))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough records to call the target kept or missed."""
+        return self.count >= self.least
 
     @property
     def is_kept(self) -> bool:

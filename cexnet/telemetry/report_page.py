@@ -52,12 +52,14 @@ def _header(report: Report) -> str:
 
 
 def _verdict(targets: Sequence[Kept]) -> str:
-    judged = [target for target in targets if target.count]
+    judged = [target for target in targets if target.is_judged]
     missed = [target for target in judged if not target.is_kept]
     if not judged:
-        return ""
+        return '<span class="badge few">too few records to judge a target</span>' if targets else ""
     if missed:
         return f'<span class="badge bad">✗ {len(missed)} of {len(judged)} targets missed</span>'
+    if len(judged) < len(targets):
+        return f'<span class="badge good">✓ {len(judged)} of {len(targets)} targets kept, none missed</span>'
     every = "the target" if len(judged) == 1 else f"all {len(judged)} targets"
     return f'<span class="badge good">✓ {every} kept</span>'
 
@@ -76,7 +78,9 @@ def _targets(targets: Sequence[Kept]) -> str:
     rows = []
     for each in targets:
         if not each.count:
-            verdict, style = "no record", "sub"
+            verdict, style = "no record", "few"
+        elif not each.is_judged:
+            verdict, style = f"too few: {each.count} of {each.least} records", "few"
         elif each.is_kept:
             verdict, style = "✓ kept", "good"
         else:
@@ -94,7 +98,8 @@ def _targets(targets: Sequence[Kept]) -> str:
     return _section(
         "Targets",
         "The share of records that kept to the limit beside the share that should. What may exceed it is an "
-        "allowance: a target is missed when more than all of it is used.",
+        "allowance: a target is missed when more than all of it is used. Where a single record would "
+        "decide, there are too few to judge.",
         _card(_table(heads, "".join(rows))),
     )
 

@@ -24,6 +24,7 @@ header p { color: var(--muted); margin-top: 4px; }
 .badge { display: inline-flex; align-items: center; gap: 8px; border-radius: 999px; padding: 6px 14px;
   font-weight: 600; font-size: 14px; white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); }
+.few { color: var(--muted); } .badge.few { background: var(--soft); }
 .badge.good { background: var(--good-soft); } .badge.bad { background: var(--bad-soft); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
   margin-top: 24px; }

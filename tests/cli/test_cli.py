@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cexnet.cli.board import Row
+
 # What the capture yields when the demo plays it: every market-data line of the file.
 CAPTURES = {
     "BINANCE.ws.1.0": {"BookTicker": 84, "Trade": 2, "DepthUpdate": 177, "Candle": 2},
@@ -48,8 +50,20 @@ def test_demo_runs_clean(exchange: str) -> None:
     assert result["messages"] > 0
     assert result["rest"]["requests"] >= 5
     assert result["rest"]["errors"] == 0
+    orders = result["orders"]
+    assert orders["placed"] > 0
+    assert 0 <= orders["placed"] - orders["cancelled"] - orders["filled"] <= 1  # one may be on its way
+    assert orders["unknown"] == orders["refused"] == 0
     quantiles = result["receive_to_handled_ns"]
     assert 0 < quantiles["p50"] <= quantiles["p99"] <= quantiles["p999"] <= quantiles["max"]
+
+
+def test_prices_of_a_symbol_keep_its_decimals() -> None:
+    row = Row(bid=100.0, ask=100.25, last=100.5)
+    assert row.prices() == ("100.00", "100.25", "100.50")
+    row.ask = 101.0
+    assert row.prices() == ("100.00", "101.00", "100.50")
+    assert Row(bid=0.00001234).prices() == ("0.00001234", "-", "-")
 
 
 @pytest.mark.parametrize("name", CAPTURES)
@@ -85,6 +99,29 @@ def test_doctor_is_machine_readable() -> None:
     assert facts["clock_cost_ns"] > 0
 
 
+def test_config_show_speaks_as_a_file_does_and_keeps_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    path = tmp_path / "engine.toml"
+    path.write_text(
+        '[env.live.exchange.binance]\nwebsocket_url = "wss://host?token=s3cret"\n'
+        '[env.live.exchange.binance.credentials]\napi_key = "s3cret"\napi_secret = "s3cret"\n'
+    )
+    done = cexnet("config", "show", str(path), "--env", "live")
+    assert done.returncode == 0, done.stderr
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "websocket.whole_books false default" in lines
+    assert "websocket.reconnect.max_attempts not set default" in lines
+    assert 'targets.remedies ["probe", "roll"] default' in lines
+    words = " ".join(lines)
+    assert 'exchange.binance.websocket_url "wss://host?token=****"' in words
+    assert "[env.live]" in words
+    for shown in (done.stdout, cexnet("config", "show", str(path), "--env", "live", "--json").stdout):
+        assert "s3cret" not in shown
+        assert "****" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -92,13 +129,15 @@ def test_doctor_is_machine_readable() -> None:
         (("demo", "--seconds", "-1"), "--seconds is -1: give a time above 0"),
         (("demo", "--seconds", "nan"), "--seconds is nan: give a time above 0"),
         (("demo", "--capture", "missing.ws"), "cannot read the capture missing.ws"),
+        (("demo", "--metrics-port", "99999"), "--metrics-port is 99999: choose 1 to 65535"),
+        (("watch", "binance", "--metrics-port", "-1"), "--metrics-port is -1: choose 1 to 65535"),
         (("simulate", "--port", "99999"), "port 99999: choose 1 to 65535"),
         (("simulate", "--rest-port", "-3"), "rest_port -3: choose 1 to 65535"),
         (("simulate", "--seconds", "-1"), "--seconds is -1: give a time above 0"),
         (("simulate", "--rate", "-1"), "rate_per_s -1"),
         (("demo", "--rate", "nan"), "rate_per_s nan"),
         (("demo", "--rate", "inf"), "rate_per_s inf"),
-        (("decode", "missing.ws"), "cannot read the capture missing.ws"),
+        (("decode", "missing.ws"), "cannot read the recording missing.ws"),
         (("demo", "--nonsense"), "--nonsense"),
         (("frobnicate",), "frobnicate"),
     ],

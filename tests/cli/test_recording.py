@@ -60,6 +60,18 @@ def test_a_converted_capture_counts_as_decode_does(captures: Path, name: str, tm
         assert replayed["gaps"] == 0
 
 
+def test_a_recording_is_decoded_as_a_capture_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    recorded = result("record", "mexc", "--out", path, "--simulator", "--seconds", 2)
+    decoded, replayed = result("decode", path), result("replay", path, "--speed", 0)
+    assert decoded["exchange"] == "mexc"
+    assert decoded["messages"] == recorded["frames"] > 0
+    assert decoded["events"] == replayed["events"]
+    assert decoded["decode"]["protobuf"] > 0
+    assert decoded["decode"]["errors"] == 0
+    assert f"a.mcap: {recorded['frames']:,} messages of mexc" in cexnet("decode", path).stdout
+
+
 def started(path: Path) -> subprocess.Popen[str]:
     """A recorder whose file holds some chunks already."""
     process = subprocess.Popen(

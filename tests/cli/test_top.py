@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 pytest.importorskip("prometheus_client", reason="the extra `metrics` is not installed")
 
 from cexnet.cli.metrics import DEFAULT_PORT
 from cexnet.cli.scrape import Buckets, metrics_url, parse
+from cexnet.cli.top import History, picture
 from cexnet.config import Config, ExchangeConfig
 from cexnet.factory import TransportFactory
 from cexnet.simulator import Simulator
@@ -172,3 +175,67 @@ def test_families_that_it_does_not_know_are_kept() -> None:
     assert found.streams["a"].by_label("novelty") == {"x/y": 4}
     assert found.rest["b"].value("requests") == 5
     assert found.rest["b"].value("errors") == 0
+
+
+def exposition(streams: int, rests: int, stages: int, busy: int) -> str:
+    """Metrics of so many managers; of their stages, the first ``busy`` and the total have no record."""
+    lines = []
+    for kind, count in (("websocket", streams), ("rest", rests)):
+        family = f"cexnet_{kind}_stage_seconds"
+        lines.append(f"# TYPE {family} histogram")
+        for manager in range(count):
+            for number, stage in enumerate(["aside"] * (stages - 1) + ["total"]):
+                name = stage if stage == "total" else f"{stage}{number}"
+                labels = f'manager="m{manager}",stage="{name}"'
+                records = 0 if number < busy or stage == "total" else 5
+                lines += [
+                    f'{family}_bucket{{{labels},le="0.001"}} {records}',
+                    f'{family}_bucket{{{labels},le="+Inf"}} {records}',
+                    f"{family}_count{{{labels}}} {records}",
+                    f"{family}_sum{{{labels}}} 0.001",
+                ]
+    lines += [f'cexnet_websocket_messages_total{{manager="m{number}"}} 3' for number in range(streams)]
+    lines += [f'cexnet_rest_requests_total{{manager="m{number}"}} 3' for number in range(rests)]
+    return "\n".join(lines) + "\n"
+
+
+def drawn(streams: int, rests: int, stages: int, busy: int, height: float) -> list[str]:
+    """The picture when the first ``busy`` stages and the total of each manager have records of late."""
+    history = History()
+    history.add(parse(exposition(streams, rests, stages, busy), URL))
+    history.add(parse(exposition(streams, rests, stages, 0).replace("} 0\n", "} 5\n"), URL))
+    console = Console(width=80, height=24, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(picture(URL, history, "trouble " * 20, 80, height))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("streams", "rests", "stages", "busy"), [(1, 1, 9, 9), (1, 1, 12, 3), (3, 3, 9, 5), (12, 12, 4, 4)]
+)
+def test_the_picture_fits_the_terminal_and_says_what_is_left_out(
+    streams: int, rests: int, stages: int, busy: int
+) -> None:
+    whole, fitted = (drawn(streams, rests, stages, busy, height) for height in (float("inf"), 24))
+    assert "more" not in "".join(whole)
+    assert len(fitted) <= 24 < len(whole)
+    latencies = next(number for number, line in enumerate(fitted) if line.startswith("last"))
+    rows = [line.split() for line in fitted[latencies + 2 :]]
+    shown = [row for row in rows if row[0] != "..."]
+    left_out = sum(int(row[1]) for row in rows if row[0] == "...")
+    assert len(shown) + left_out == (streams + rests) * min(busy + 1, stages)
+    assert all(row[-1] == "5" for row in shown)
+    if streams == 1:
+        assert ["m0", "total"] in [row[:2] for row in shown]
+        assert shown[-1][:3] == ["m0", "REST", "total"]
+    managers = [line.split()[0] for line in fitted[:latencies] if line.startswith(("m", "..."))]
+    if streams + rests > 10:
+        assert managers.count("...") == 2
+    else:
+        assert len(managers) == streams + rests
+
+
+def test_what_has_no_record_of_late_is_shown_where_there_is_room() -> None:
+    roomy = drawn(1, 1, 3, 1, 50)
+    assert roomy == drawn(1, 1, 3, 1, float("inf"))
+    assert any(line.startswith("m0 aside1") for line in roomy)

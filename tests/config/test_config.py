@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cexnet.config import (
     ExchangeConfig,
     LogConfig,
     WebSocketConfig,
+    as_toml,
     config_from_dict,
     load,
     load_config,
@@ -157,14 +159,51 @@ def test_rows_show_no_login_of_a_url() -> None:
     assert shown["exchange.okx.websocket_url"] == own["websocket_url"]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("wss://host/ws?token=s3cret", "wss://host/ws?token=****"),
+        ("wss://host/ws?a=s3cret&b=s3cret=&s3cret#s3cret", "wss://host/ws?a=****&b=****&****#****"),
+        ("https://s3cret:s3cret@host?token=s3@cret", "https://****@host?token=****"),
+        ("host?s3cret", "host?****"),
+        ("s3cret@host", "****@host"),
+    ],
+)
+def test_rows_show_nothing_of_a_url_that_may_be_secret(url: str, shown: str) -> None:
+    own = {"rest_url": url, "websocket_url": url, "private_websocket_url": url}
+    found = {row.key: row.value for row in rows(load(None, overrides={"exchange": {"okx": own}}))}
+    assert [found[f"exchange.okx.{key}"] for key in own] == [shown] * 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "not set"),
+        (True, "true"),
+        (False, "false"),
+        (1.5, "1.5"),
+        (7, "7"),
+        ('a "quoted" text', r'"a \"quoted\" text"'),
+        (["probe", "roll"], '["probe", "roll"]'),
+        ([{"channel": "trades", "symbol": "X", "bound": None}], '[{ channel = "trades", symbol = "X" }]'),
+    ],
+)
+def test_values_are_shown_as_a_file_says_them(value: object, text: str) -> None:
+    assert as_toml(value) == text
+
+
+def test_what_is_shown_can_be_put_in_a_file() -> None:
+    whole = [row for row in rows(load(None)) if row.value is not None]
+    again = tomllib.loads("\n".join(f"{row.key} = {as_toml(row.value)}" for row in whole))
+    assert config_from_dict(again) == Config()
+
+
 def test_the_example_holds_the_defaults() -> None:
     """Every commented value of the example is a key of the tree; most show the default."""
     text = files("cexnet.config").joinpath("example.toml").read_text(encoding="utf-8")
     assert config_from_dict({}) == Config()
     live = re.sub(r"(?m)^# (?=\w+ = |\[|\]|    \{)", "", text)
     assert live.count("=") > 20
-    import tomllib
-
     tree = tomllib.loads(live)
     overlays = tree.pop("env")
     assert set(overlays) == {"production"}

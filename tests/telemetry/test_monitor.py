@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cexnet import Channel, Config, ExchangeConfig, Subscription, TransportFacto
 from cexnet.config import TargetsConfig
 from cexnet.simulator import Simulator
 from cexnet.telemetry import Alert, Condition, Monitor
+from cexnet.websocket import Delivery
 from cexnet_core.errors import ConfigurationError
 from tests.websocket.live import Log
 
@@ -207,3 +209,50 @@ async def test_what_may_take_for_ever_is_never_late(limit_ms: float) -> None:
 def test_senseless_times_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="check_s"):
         Monitor(check_s=0.0)
+
+
+async def test_a_manager_that_is_removed_is_let_go() -> None:
+    """Also one that was degraded and relieved of load."""
+    targets = TargetsConfig(websocket_handling_ms=1e-5, remedies=("conflate",))
+    async with Monitor(targets, check_s=0.05, window_s=0.5, patience=1) as monitor:
+        async with Simulator("binance", ("BTCUSDT",), rate_per_s=500) as simulator:
+            settings = ExchangeConfig(websocket_url=simulator.ws_url, rest_url=simulator.rest_url)
+            async with TransportFactory(Config(exchange={"binance": settings})) as factory:
+                stream, rest = factory.websocket("binance"), factory.rest("binance")
+                await stream.initialize(WANTED, Delivery(1000, "drop_oldest"))
+                monitor.add(stream)
+                monitor.add(rest)
+                await until(lambda: monitor.measures)
+        assert "conflated" in monitor.measures[0].result
+        gone: list[Any] = [weakref.ref(stream), weakref.ref(rest)]
+        del stream, rest, factory
+        gc.collect()
+        assert [ref() is None for ref in gone] == [False, False]
+        for ref in gone:
+            monitor.remove(ref())
+            monitor.remove(ref())  # which changes nothing
+        assert monitor.compliance() == []
+        await monitor.look()
+        gc.collect()
+        assert [ref() is None for ref in gone] == [True, True]
+
+
+async def test_a_callback_may_remove_the_manager_that_it_is_told_of() -> None:
+    log = Log()
+    async with Simulator("binance", ("BTCUSDT",), rate_per_s=500) as simulator:
+        settings = ExchangeConfig(websocket_url=simulator.ws_url)
+        async with TransportFactory(Config(exchange={"binance": settings})) as factory:
+            stream = factory.websocket("binance")
+            await stream.initialize(WANTED, log.on_event)
+            hopeless = TargetsConfig(websocket_handling_ms=1e-5, connect_ms=1e-5)
+            monitor = Monitor(
+                hopeless, on_alert=lambda alert: monitor.remove(stream), check_s=60.0, patience=1
+            )
+            monitor.add(stream)
+            await monitor.look()
+            await stream.roll()
+            await log.more(50)
+            await monitor.look()
+            assert [alert.compliance.target.name for alert in monitor.alerts] == ["handling"]
+            assert list(monitor.measures) == []
+            await monitor.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
+import weakref
 from typing import Any, get_type_hints
 
 import aiohttp
@@ -223,6 +225,27 @@ async def test_managers_of_one_exchange_are_told_apart_by_a_name_of_ones_own() -
     assert found == {("binance",): 0, ("binance second",): 0}
 
 
+async def test_a_manager_that_is_removed_is_told_no_more_and_let_go() -> None:
+    async with running_engine() as engine:
+        collector, rest = engine.collector, engine.rest
+        again = TransportFactory().rest("binance")
+        collector.remove(again)  # never added: nothing changes
+        assert values(await engine.scrape(), REST + "requests_total")
+        collector.remove(rest)
+        collector.remove(rest)
+        scraped = await engine.scrape()
+        assert values(scraped, REST + "requests_total") == {}
+        assert values(scraped, WS + "messages_total")
+        collector.add(again)  # its name is free again
+        assert values(await engine.scrape(), REST + "requests_total") == {("binance",): 0}
+        collector.remove(again)
+        gone = weakref.ref(again)
+        await again.close()
+        del again
+        await asyncio.to_thread(gc.collect)
+        assert gone() is None
+
+
 async def test_pauses_are_told_without_a_monitor_too() -> None:
     with GcWatch() as watch:
         watch.recorder.record(1_000_000)
@@ -281,6 +304,12 @@ async def test_a_blocked_or_closed_loop_is_one_sentence(monkeypatch: pytest.Monk
     await asyncio.to_thread(scrape)
     assert "did not answer within 0.01 s" in said[0]
     assert "is closed" in said[1]
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+async def test_a_port_that_is_none_is_one_sentence(port: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"port={port}: choose 1 to 65535, or 0"):
+        MetricsServer(ManagerCollector(), port=port)
 
 
 async def test_a_port_that_is_taken_is_one_sentence() -> None:

@@ -140,6 +140,20 @@ def test_a_curve_tells_no_percentile_that_its_records_cannot() -> None:
     assert max(p for p, _ in ten.points) == 90.0
 
 
+def test_a_target_of_few_records_is_grey_with_their_number() -> None:
+    few = Kept("binance", "REST signature", 200_000, 0.99, 40, 37, 900_000, 900_000)
+    drawn = page(replace(report(), targets=(few,)))
+    assert "too few: 40 of 100 records" in drawn
+    assert "too few records to judge a target" in drawn
+    assert 'class="bad"' not in drawn
+    assert "badge bad" not in drawn
+    enough = replace(few, target="handling", count=1000, within=999)
+    assert "✓ 1 of 2 targets kept, none missed" in page(replace(report(), targets=(few, enough)))
+    missed = replace(enough, within=900)
+    assert "✗ 1 of 1 targets missed" in page(replace(report(), targets=(few, missed)))
+    assert "too few:" not in page(replace(report(), targets=(missed,)))
+
+
 def test_an_allowance_is_used_up_before_a_target_is_missed() -> None:
     at_the_edge = Kept("a", "b", 1000, 0.99, 1000, 990, 1, 1)
     assert at_the_edge.is_kept

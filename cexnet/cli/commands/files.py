@@ -89,14 +89,15 @@ def convert(file: Path, /, *, out: Path, exchange: str | None = None, json: AsJs
 
 
 def decode(file: Path, /, *, exchange: str | None = None, json: AsJson = False) -> None:
-    """Run a capture straight through the decoder, without sockets.
+    """Run a recording or a text capture straight through the decoder, without sockets.
 
     Parameters
     ----------
     file
-        A capture: lines of `T: MESSAGE`, as docs/overview.md describes.
+        What `cexnet record` or `cexnet convert` wrote (further parts are found beside it), or
+        a text capture: lines of `T: MESSAGE`, as docs/overview.md describes.
     exchange
         Whose wire schema to use: binance, binance_usdm, gateio, mexc or okx; by default
-        that of the capture's own exchange.
+        that of the file's own exchange.
     """
     decode_capture(file, exchange, as_json=json)
