@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
-from cexnet_core.response import BodyTooLarge, ResponseParser
+from cexnet_core.response import BodyTooLarge, MalformedResponse, ResponseParser
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -47,3 +49,21 @@ def test_the_caller_may_release_each_view_of_the_buffer() -> None:
             view[:2] = b"{}"
         assert parser.advance(2)
         assert parser.body == b"{}"
+
+
+def test_codings_one_on_the_other_are_few() -> None:
+    """Uncompressed blocks let each be as large as is allowed: hundreds held the loop for seconds."""
+    for layers, refused in ((5, False), (6, True)):
+        body = b"{}"
+        for _ in range(layers):
+            body = gzip.compress(body, 0)
+        parser = ResponseParser(MAX_BODY_BYTES)
+        parser.begin()
+        fields = f"Content-Encoding: {', '.join(['gzip'] * layers)}\r\nContent-Length: {len(body)}\r\n\r\n"
+        wire = f"HTTP/1.1 200 OK\r\n{fields}".encode() + body
+        if refused:
+            with pytest.raises(MalformedResponse, match="codings"):
+                feed(parser, wire)
+        else:
+            assert feed(parser, wire)
+            assert parser.body == b"{}"
