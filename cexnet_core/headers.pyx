@@ -73,6 +73,8 @@ cdef int _note_fields(ResponseHeaders headers) except -1:
             # RFC 9112 section 5.2: the line end becomes spaces. It lies between value and here.
             for colon in range(field.value + field.value_size, at):
                 text[colon] = c" "
+            while field.value < end and field.value_size == 0 and text[field.value] in (c" ", c"\t"):
+                field.value += 1  # nothing but blanks so far
             field.value_size = <int>(_stripped(text, field.value, end) - field.value)
         else:
             colon = at

@@ -105,3 +105,16 @@ async def test_a_connection_that_ended_needs_no_garbage_collector(step: Step, tl
 
 def conversations() -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, Conversation)]
+
+
+async def test_an_idle_connection_keeps_nothing_of_its_last_answer() -> None:
+    """It may be idle for long; the answer may be large, or hold a listen key."""
+    async with Peer(reply({"listenKey": "x" * 2**20})) as peer:
+        session = HttpSession(peer.url)
+        loop = asyncio.get_running_loop()
+        answer = await session.send(WireRequest("GET", "/"), loop.time() + 30, Try())
+        assert len(answer.body) > 2**20
+        idle = [each.response for each in gc.get_objects() if isinstance(each, Conversation)]
+        assert [(len(each.body), len(each.headers)) for each in idle] == [(0, 0)]
+        assert idle[0].buffer_bytes <= 64 * 1024
+        await session.close()
