@@ -7,6 +7,7 @@ import zlib
 from cexnet_core.headers import MalformedResponse
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MAX_CODINGS = 5  # one on the other; nobody uses two, and each may come to as much as is allowed
 _MAX_MEMBERS = 100  # of a gzip file; each costs a copy of what follows it
 
 
@@ -21,7 +22,10 @@ def decode_body(body: bytes, codings: str, max_bytes: int) -> bytes:
     what was sent may say more than an error of ours. Raises BodyTooLarge when more than
     ``max_bytes`` would come out, MalformedResponse for damaged or truncated data.
     """
-    for coding in reversed([name.strip().lower() for name in codings.split(",")]):
+    names = [name.strip().lower() for name in codings.split(",")]
+    if len(names) > _MAX_CODINGS:
+        raise MalformedResponse(f"the response's body has more than {_MAX_CODINGS} codings")
+    for coding in reversed(names):
         try:
             if coding in ("gzip", "x-gzip"):
                 body = _gunzip(body, max_bytes)

@@ -24,6 +24,7 @@ cdef class ResponseParser:
     cdef bint _head_only
 
     cdef char* _text(self) noexcept
+    cdef int _forget(self) except -1
     cdef object _room_for(self, Py_ssize_t wanted)
     cdef int _take_buffer(self, bytearray buffer) except -1
     cdef int _read_head(self) except -1

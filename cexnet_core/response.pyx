@@ -49,7 +49,7 @@ cdef class ResponseParser:
     ``begin()`` says that one is awaited. Bytes are received into ``get_buffer()`` and told to
     ``advance()``, which is True when the response is whole: then ``status``, ``headers``,
     ``body`` (without its content coding) and ``keep_alive`` (whether the connection may serve
-    again) are its own until the next ``begin()``. ``status`` is set as soon as the head is
+    again) are its own until the next ``begin()`` or ``forget()``. ``status`` is set as soon as the head is
     there; interim responses are passed over, but for 101, which ends what HTTP can read.
 
     ``spoke_unasked`` is whether bytes came that belong to no response: the connection must
@@ -80,6 +80,17 @@ cdef class ResponseParser:
 
     def begin(self, bint head_only=False):
         """A response is awaited from now on; ``head_only`` when it answers HEAD."""
+        self._forget()
+        self._head_only = head_only
+        if self._state != BROKEN:
+            self._state = HEAD
+
+    def forget(self):
+        """Let go of the last response: until the next, which may be long, it is not kept in memory."""
+        if self._state == IDLE:
+            self._forget()
+
+    cdef int _forget(self) except -1:
         if self._room > KEPT_BYTES:
             self._take_buffer(bytearray(BUFFER_BYTES))
         self.status = 0
@@ -87,9 +98,7 @@ cdef class ResponseParser:
         self.body = b""
         self.keep_alive = False
         self._filled = self._taken = self._head = self._body = self._body_end = self._missing = 0
-        self._head_only = head_only
-        if self._state != BROKEN:
-            self._state = HEAD
+        return 0
 
     def get_buffer(self, Py_ssize_t sizehint=-1):
         """Where to receive the next bytes; the memory is good until ``advance()``."""

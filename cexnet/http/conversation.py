@@ -29,31 +29,31 @@ class Conversation(asyncio.BufferedProtocol):
     """
 
     def __init__(self, connection: Connection, max_body_bytes: int) -> None:
-        assert connection.transport is not None
-        assert connection.protocol is not None
+        transport, opener = connection.transport, connection.protocol
+        assert transport is not None
+        assert opener is not None
         self.connection = connection
         self.response = ResponseParser(max_body_bytes)
         self.first_byte_ns = 0
         self.idle_since_s = 0.0
-        self._transport = connection.transport
-        self._opener = connection.protocol
-        self._is_tls = self._transport.get_extra_info("ssl_object") is not None
+        # It has the transport, and lets go of it at the end: of our own it would be a cycle with TLS's.
+        self._opener = opener
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
         self._waiter: asyncio.Future[None] | None = None
         # The transport asks before each read: without a turn through Python of ours.
-        response = self.response
-        self.get_buffer = (  # type: ignore[method-assign]
-            response.get_tls_buffer if self._is_tls else response.get_buffer
-        )
+        buffers = self.response.get_tls_buffer if self._is_tls else self.response.get_buffer
+        self.get_buffer = buffers  # type: ignore[method-assign, assignment]
         self._poll = None
         if _HUNG_UP:
             self._poll = select.poll()
-            self._poll.register(self._transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
-        self._transport.set_protocol(self)
+            self._poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP | select.POLLIN)
+        transport.set_protocol(self)
 
     @property
     def is_open(self) -> bool:
         """Whether it is, and no byte came over it unasked, as far as the event loop knows."""
-        return not (self.response.spoke_unasked or self._transport.is_closing() or self._opener.should_close)
+        opener = self._opener
+        return opener.is_connected() and not (self.response.spoke_unasked or opener.should_close)
 
     @property
     def is_quiet(self) -> bool:
@@ -77,10 +77,11 @@ class Conversation(asyncio.BufferedProtocol):
 
     def ask(self, request: bytes, *, head_only: bool) -> asyncio.Future[None]:
         """Send ``request``; the future ends when ``response`` is whole, or with a TransportFault."""
+        assert self._opener.transport is not None  # it is_open
         self.response.begin(head_only)
         self.first_byte_ns = 0
         self._waiter = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
+        self._opener.transport.write(request)
         return self._waiter
 
     def may_go_on(self, request: bytes) -> bool:
@@ -89,7 +90,8 @@ class Conversation(asyncio.BufferedProtocol):
             return False
         if self._is_tls and len(request) > _SENT_AT_ONCE:
             return False  # TLS keeps no account of what waits below it
-        return not self._transport.get_write_buffer_size()
+        transport = self._opener.transport
+        return transport is not None and not transport.get_write_buffer_size()
 
     def expire(self) -> None:
         """The deadline of the request passed."""

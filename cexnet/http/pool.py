@@ -90,6 +90,7 @@ class Pool:
 
     def give_back(self, conversation: Conversation) -> None:
         """It may serve again: whoever waits for one, or the next who takes one."""
+        conversation.response.forget()
         if self._wanted or self._connector.closed:
             conversation.connection.release()
             return

@@ -13,6 +13,7 @@ to a stale connection.
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 import aiohttp
@@ -107,7 +108,8 @@ class HttpSession:
         except ValueError:
             usable = False
         if not usable:
-            shown = base_url.rpartition("@")[2]  # what stands before it may be a password
+            # What stands before an @ may be a password, and a query may hold a token.
+            shown = re.split(r"[?#]", base_url)[0].rpartition("@")[2]
             raise ConfigurationError(
                 f"base_url {shown!r} is not an origin: give http(s)://host[:port] without a path"
             )

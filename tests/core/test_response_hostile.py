@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
-from cexnet_core.response import BodyTooLarge, ResponseParser
+from cexnet_core.headers import ResponseHeaders
+from cexnet_core.response import BodyTooLarge, MalformedResponse, ResponseParser
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -47,3 +50,43 @@ def test_the_caller_may_release_each_view_of_the_buffer() -> None:
             view[:2] = b"{}"
         assert parser.advance(2)
         assert parser.body == b"{}"
+
+
+def test_codings_one_on_the_other_are_few() -> None:
+    """Uncompressed blocks let each be as large as is allowed: hundreds held the loop for seconds."""
+    for layers, refused in ((5, False), (6, True)):
+        body = b"{}"
+        for _ in range(layers):
+            body = gzip.compress(body, 0)
+        parser = ResponseParser(MAX_BODY_BYTES)
+        parser.begin()
+        fields = f"Content-Encoding: {', '.join(['gzip'] * layers)}\r\nContent-Length: {len(body)}\r\n\r\n"
+        wire = f"HTTP/1.1 200 OK\r\n{fields}".encode() + body
+        if refused:
+            with pytest.raises(MalformedResponse, match="codings"):
+                feed(parser, wire)
+        else:
+            assert feed(parser, wire)
+            assert parser.body == b"{}"
+
+
+def test_what_is_forgotten_takes_no_memory_until_the_next_response() -> None:
+    parser = ResponseParser(MAX_BODY_BYTES)
+    parser.begin()
+    body = bytes(MAX_BODY_BYTES)
+    feed(parser, f"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    parser.forget()  # not in the middle
+    while len(body) > (room := len(parser.get_buffer())):
+        assert not feed(parser, body[:room])
+        body = body[room:]
+    assert feed(parser, body)
+    assert len(parser.body) == MAX_BODY_BYTES
+    parser.forget()
+    assert (parser.status, dict(parser.headers), parser.body) == (0, {}, b"")
+    assert parser.buffer_bytes <= 64 * 1024
+    assert not parser.advance(1)
+    assert parser.spoke_unasked
+
+
+def test_a_value_that_begins_on_the_next_line_begins_with_no_blank() -> None:
+    assert ResponseHeaders(b"A:\r\n \t b\r\n c \r\nD: \r\n \r\n") == {"a": "b   c", "d": ""}

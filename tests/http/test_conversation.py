@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import threading
@@ -12,9 +13,13 @@ from contextlib import suppress
 import pytest
 
 from cexnet.http.connector import ConnectionOptions
+from cexnet.http.conversation import Conversation
 from cexnet.http.endpoint import WireRequest
+from cexnet.http.faults import TransportFault
+from cexnet.http.secrecy import sealed
 from cexnet.http.session import HttpSession, Try
-from tests.http.peer import head
+from tests.http.leaks import until
+from tests.http.peer import Peer, Step, drop, hang, head, reply, reset
 from tests.websocket.certificates import self_signed
 
 
@@ -71,3 +76,45 @@ async def test_an_answer_over_tls_is_read_whole_before_the_end_of_its_connection
     assert (await answer).body == body
     await session.close()
     await asyncio.to_thread(thread.join)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+@pytest.mark.parametrize(
+    "step",
+    [reply({}), reply({}, headers={"Connection": "close"}), drop(), reset(), hang()],
+    ids=["closed by us", "given up", "dropped", "reset", "too late"],
+)
+async def test_a_connection_that_ended_needs_no_garbage_collector(step: Step, tls: bool) -> None:
+    """Trading engines switch it off; with TLS a cycle would keep 300 kB for each connection."""
+    server, client = self_signed("localhost")
+    gc.collect()
+    gc.disable()
+    try:
+        async with Peer(step, tls=server if tls else None) as peer:
+            session = HttpSession(
+                peer.url, options=ConnectionOptions(ssl_context=client) if tls else ConnectionOptions()
+            )
+            loop = asyncio.get_running_loop()
+            with suppress(TransportFault):
+                await sealed(session.send(WireRequest("GET", "/"), loop.time() + 0.2, Try()))
+            await session.close()
+        await until(lambda: conversations() == [], "nothing holds the conversation")
+    finally:
+        gc.enable()
+
+
+def conversations() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, Conversation)]
+
+
+async def test_an_idle_connection_keeps_nothing_of_its_last_answer() -> None:
+    """It may be idle for long; the answer may be large, or hold a listen key."""
+    async with Peer(reply({"listenKey": "x" * 2**20})) as peer:
+        session = HttpSession(peer.url)
+        loop = asyncio.get_running_loop()
+        answer = await session.send(WireRequest("GET", "/"), loop.time() + 30, Try())
+        assert len(answer.body) > 2**20
+        idle = [each.response for each in gc.get_objects() if isinstance(each, Conversation)]
+        assert [(len(each.body), len(each.headers)) for each in idle] == [(0, 0)]
+        assert idle[0].buffer_bytes <= 64 * 1024
+        await session.close()

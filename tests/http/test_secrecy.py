@@ -27,7 +27,13 @@ from cexnet.http.limits import ScopedLimiter
 from cexnet.http.manager import RestManager
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.secrecy import sealed, sealed_call
-from cexnet_core.errors import CexnetError, DeadlineExceeded, ExchangeUnavailable, OutcomeUnknown
+from cexnet_core.errors import (
+    CexnetError,
+    ConfigurationError,
+    DeadlineExceeded,
+    ExchangeUnavailable,
+    OutcomeUnknown,
+)
 from tests.http.accounts import LIMIT_BUY
 from tests.http.peer import Peer, Seen, Step, cut, hang, head, raw, reply, reset
 
@@ -330,3 +336,12 @@ async def test_sealing_passes_results_and_errors_through() -> None:
     assert await sealed(works()) == 7
     with pytest.raises(OutcomeUnknown, match="x"):
         await sealed(fails())
+
+
+@pytest.mark.parametrize(
+    "url", ["https://desk:s3cret@h/x", "https://h?token=s3cret", "https://h?token=a@s3cret", "https://h#s3cret"]
+)
+def test_an_address_that_is_refused_shows_no_secret(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="not an origin") as caught:
+        RestManager(binance_rest.rest_strategies(), base_url=url)
+    assert "s3cret" not in str(caught.value)
