@@ -103,7 +103,7 @@ class HttpSession:
         try:
             url = URL(base_url)
             usable = url.scheme in ("http", "https") and bool(url.host)
-            usable = usable and url.path in ("", "/") and not url.query_string and not url.user
+            usable = usable and url.path in ("", "/") and not (url.query_string or url.fragment or url.user)
             (url.raw_host or "").encode("idna")  # as the resolver does
         except ValueError:
             usable = False

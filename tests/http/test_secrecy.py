@@ -339,7 +339,8 @@ async def test_sealing_passes_results_and_errors_through() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://desk:s3cret@h/x", "https://h?token=s3cret", "https://h?token=a@s3cret", "https://h#s3cret"]
+    "url",
+    ["https://desk:s3cret@h/x", "https://h?token=s3cret", "https://h?token=a@s3cret", "https://h#s3cret"],
 )
 def test_an_address_that_is_refused_shows_no_secret(url: str) -> None:
     with pytest.raises(ConfigurationError, match="not an origin") as caught:
