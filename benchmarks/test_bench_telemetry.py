@@ -28,8 +28,9 @@ from cexnet.websocket import WebSocketManager
 from cexnet.websocket.connect import connect
 from cexnet_core.events import EventKind
 from cexnet_core.latency import LatencyRecorder
+from cexnet_core.timing import LineTimer
 
-TIMED = (("telemetry on", 8), ("telemetry off", 0))
+TIMED = (("telemetry on", LineTimer().every), ("telemetry off", 0))
 GOAL = 0.95  # of the rate without: at most 5 % more time
 PERCENTILES = (50, 90, 99, 99.9)
 
@@ -53,7 +54,9 @@ async def test_memory_to_handler(interleaved: Interleaved, per_read: int) -> Non
 
         contestants.append(Contestant(name, replay, operations=MESSAGES))
     try:
-        interleaved(f"telemetry: frame in memory -> handler, {per_read} a read", *contestants, goal=GOAL)
+        interleaved(
+            f"telemetry: frame in memory -> handler, {per_read} a read", *contestants, goal=GOAL, fine=True
+        )
     finally:
         for line in lines:
             line.close()
@@ -91,6 +94,7 @@ def test_socket_to_handler(interleaved: Interleaved, feed_url: str) -> None:
                 for (name, _), (run, _) in zip(TIMED, opened, strict=True)
             ),
             goal=GOAL,
+            fine=True,
         )
     finally:
         for _, connection in opened:

@@ -26,40 +26,37 @@ cdef extern from *:
 
 cdef enum:
     BUCKETS = 4608                  # cexnet_bucket(MAX_NS) == 4542; the octave is completed
+    AT_ONCE = 32                    # records that are put into the histogram together
 
 
 cdef class LatencyRecorder:
     cdef readonly int64_t capacity
-    cdef readonly int64_t count
     cdef readonly int64_t below
     cdef readonly int64_t above
     cdef int64_t* _ring
     cdef int64_t* _counts
+    cdef int64_t _count             # of the histogram; those from _settled to _next are not in it yet
     cdef int64_t _next              # slot of the ring that is written next
+    cdef int64_t _settled
+    cdef int64_t _due               # when _next comes here, they are put in
     cdef int64_t _kept              # filled slots of the ring
     cdef int64_t _min
     cdef int64_t _max
     cdef double _total_ns
 
+    cdef void _settle(self) noexcept nogil
     cdef int64_t _percentile(self, double p) noexcept nogil
 
     cdef inline void record_ns(self, int64_t ns) noexcept nogil:  # hot
+        # The histogram is cold memory, and often the reason why something else is: it waits for
+        # a few, or for a reader.
         if ns < MIN_NS:
             ns = MIN_NS
             self.below += 1
         elif ns > MAX_NS:
             ns = MAX_NS
             self.above += 1
-        if ns < self._min:
-            self._min = ns
-        if ns > self._max:
-            self._max = ns
-        self.count += 1
-        self._total_ns += ns
-        self._counts[cexnet_bucket(ns)] += 1
-        cdef int64_t slot = self._next
-        self._ring[slot] = ns
-        slot += 1
-        if slot > self._kept:
-            self._kept = slot
-        self._next = 0 if slot == self.capacity else slot
+        self._ring[self._next] = ns
+        self._next += 1
+        if self._next == self._due:
+            self._settle()

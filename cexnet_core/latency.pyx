@@ -3,7 +3,8 @@
 A value from 1 ns to 1 h falls in a bucket whose midpoint differs from it by at most
 1/256 (0.39 %): below 256 ns every value has its own bucket, above it each octave is cut
 in 128 (the layout of Gil Tene's HdrHistogram). Values outside are clamped to 1 ns or 1 h
-before anything else sees them and counted in ``below`` or ``above``.
+before anything else sees them and counted in ``below`` or ``above``. A record goes to the ring
+at once and to the histogram with the next few, or when somebody reads: what is read is complete.
 
 A recorder belongs to one thread at a time: from Python the GIL sees to it, a C caller of
 ``record_ns`` without the GIL must see to it.
@@ -50,6 +51,7 @@ cdef class LatencyRecorder:
         if self._ring == NULL or self._counts == NULL:
             raise MemoryError(f"LatencyRecorder: no memory for {capacity} samples")
         self._min = INT64_MAX
+        self._due = min(capacity, <long long>AT_ONCE)
 
     def __dealloc__(self):
         free(self._ring)
@@ -69,16 +71,44 @@ cdef class LatencyRecorder:
             raise ConfigurationError(f"LatencyRecorder.percentile: p is {p}, it must be 0 to 100")
         return self._percentile(p)
 
+    cdef void _settle(self) noexcept nogil:
+        """Put into the histogram what only the ring has yet."""
+        cdef int64_t slot, ns
+        cdef int64_t total_ns = 0
+        for slot in range(self._settled, self._next):
+            ns = self._ring[slot]
+            total_ns += ns
+            if ns < self._min:
+                self._min = ns
+            if ns > self._max:
+                self._max = ns
+            self._counts[cexnet_bucket(ns)] += 1
+        self._total_ns += <double>total_ns
+        self._count += self._next - self._settled
+        if self._next > self._kept:
+            self._kept = self._next
+        if self._next == self.capacity:
+            self._next = 0
+        self._settled = self._next
+        self._due = min(self._next + AT_ONCE, self.capacity)
+
+    @property
+    def count(self):
+        """How many were recorded."""
+        self._settle()
+        return self._count
+
     cdef int64_t _percentile(self, double p) noexcept nogil:
-        if self.count == 0:
+        self._settle()
+        if self._count == 0:
             return 0
-        cdef int64_t rank = <int64_t>ceil(p * self.count / 100.0 * RANK_SLACK)
+        cdef int64_t rank = <int64_t>ceil(p * self._count / 100.0 * RANK_SLACK)
         cdef int64_t seen = 0
         cdef int64_t middle
         cdef int bucket = cexnet_bucket(self._min) - 1
         if rank <= 1:
             return self._min
-        if rank >= self.count:
+        if rank >= self._count:
             return self._max
         while seen < rank:
             bucket += 1
@@ -89,17 +119,20 @@ cdef class LatencyRecorder:
     @property
     def min(self):
         """The smallest record in ns, 0 when empty."""
-        return self._min if self.count else 0
+        self._settle()
+        return self._min if self._count else 0
 
     @property
     def max(self):
         """The largest record in ns, 0 when empty."""
+        self._settle()
         return self._max
 
     @property
     def mean(self):
         """The arithmetic mean of all records in ns, 0.0 when empty."""
-        return self._total_ns / self.count if self.count else 0.0
+        self._settle()
+        return self._total_ns / self._count if self._count else 0.0
 
     @property
     def samples(self):
@@ -111,11 +144,13 @@ cdef class LatencyRecorder:
         """
         import numpy
 
+        self._settle()
         return numpy.frombuffer(self, dtype=numpy.int64)[: self._kept]
 
     @property
     def oldest(self):
         """Index in ``samples`` of the oldest one; 0 until the ring has filled."""
+        self._settle()
         return self._next if self._kept == self.capacity else 0
 
     def histogram(self):
@@ -126,7 +161,8 @@ cdef class LatencyRecorder:
         """
         import numpy
 
-        if self.count == 0:
+        self._settle()
+        if self._count == 0:
             return numpy.empty(0, numpy.int64), numpy.empty(0, numpy.int64)
         cdef int first = cexnet_bucket(self._min)
         cdef int last = cexnet_bucket(self._max)
@@ -137,11 +173,13 @@ cdef class LatencyRecorder:
     def merge(self, LatencyRecorder other not None):
         """Add the other's histogram, extremes and totals to ours; its ring stays its own."""
         cdef int bucket
-        if other.count == 0:
+        self._settle()
+        other._settle()
+        if other._count == 0:
             return
         for bucket in range(cexnet_bucket(other._min), cexnet_bucket(other._max) + 1):
             self._counts[bucket] += other._counts[bucket]
-        self.count += other.count
+        self._count += other._count
         self.below += other.below
         self.above += other.above
         self._total_ns += other._total_ns
@@ -166,9 +204,11 @@ cdef class LatencyRecorder:
         cdef int64_t difference
         cdef int first = -1
         cdef int last = -1
-        if earlier.count and (earlier._min < self._min or earlier._max > self._max):
+        self._settle()
+        earlier._settle()
+        if earlier._count and (earlier._min < self._min or earlier._max > self._max):
             raise ConfigurationError(NOT_EARLIER)
-        for bucket in range(cexnet_bucket(self._min), cexnet_bucket(self._max) + 1 if self.count else 0):
+        for bucket in range(cexnet_bucket(self._min), cexnet_bucket(self._max) + 1 if self._count else 0):
             difference = self._counts[bucket] - earlier._counts[bucket]
             if difference < 0:
                 raise ConfigurationError(NOT_EARLIER)
@@ -176,7 +216,7 @@ cdef class LatencyRecorder:
             if difference:
                 first = bucket if first < 0 else first
                 last = bucket
-        recent.count = self.count - earlier.count
+        recent._count = self._count - earlier._count
         recent.below = self.below - earlier.below
         recent.above = self.above - earlier.above
         recent._total_ns = self._total_ns - earlier._total_ns
@@ -189,17 +229,19 @@ cdef class LatencyRecorder:
         """How many records were at most ``limit_ns``, to the precision of a bucket (0.4 %)."""
         cdef int bucket
         cdef int64_t seen = 0
+        self._settle()
         if limit_ns < 1:
             return 0
-        for bucket in range(cexnet_bucket(min(limit_ns, self._max)) + 1 if self.count else 0):
+        for bucket in range(cexnet_bucket(min(limit_ns, self._max)) + 1 if self._count else 0):
             seen += self._counts[bucket]
         return seen
 
     def reset(self):
         """Forget everything. Existing ``samples`` views stay valid and are overwritten later."""
         memset(self._counts, 0, BUCKETS * sizeof(int64_t))
-        self.count = self.below = self.above = 0
-        self._next = self._kept = 0
+        self._count = self.below = self.above = 0
+        self._next = self._settled = self._kept = 0
+        self._due = min(self.capacity, AT_ONCE)
         self._min = INT64_MAX
         self._max = 0
         self._total_ns = 0.0

@@ -94,7 +94,7 @@ cdef class Router(StreamSink):
     is logged. Either way it is counted and never reaches the transport.
 
     ``timer`` times every event from the socket read that brought it to its handler's return
-    (``total``), and the stages of one message in eight, since reading the clock costs as much
+    (``total``), and the stages of one message in sixteen, since reading the clock costs as much
     as a stage.
 
     ``patience_ns``: how long an event of a merged stream waits for another connection to

@@ -22,7 +22,7 @@ cdef class LineTimer:
     ``ConfigurationError`` for another number.
     """
 
-    def __init__(self, every=8):
+    def __init__(self, every=16):
         self.decoded = LatencyRecorder()
         self.dispatched = LatencyRecorder()
         self.handled = LatencyRecorder()

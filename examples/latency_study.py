@@ -73,7 +73,7 @@ with GcWatch(notable_ns=50_000) as pauses:
 
 
 # %% Percentiles. ``total`` is from the socket read to the handler's return, whatever came before in
-# the same read included; ``decoded`` and ``handled`` are its parts, of one message in eight;
+# the same read included; ``decoded`` and ``handled`` are its parts, of one message in sixteen;
 # ``waited`` is from the queue's end to its head, and comes on top.
 AT = (50, 90, 99, 99.9)
 print(f"{'microseconds':28}" + "".join(f"{f'p{p:g}':>10}" for p in AT) + f"{'max':>10}{'samples':>9}")

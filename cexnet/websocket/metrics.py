@@ -28,7 +28,7 @@ class WebSocketLatency:
     the message before in the same read, to the event; ``dispatched`` until its handler is
     called; ``handled`` until it returns; ``total`` all of it. ``one_way`` is from the
     exchange's clock to the read, the difference of the two clocks included. All but ``total``
-    are of one message in eight, see ``router.timer.every``.
+    are of one message in sixteen, see ``router.timer.every``.
 
     ``first_event`` is the time from a start or a loss to the first data after it,
     ``loop_lag`` how late the event loop was, ``connect`` how long each connection took to be
@@ -175,7 +175,7 @@ class WebSocketMetrics:
 
     ``rate`` is of messages. ``stages`` are those of ``WebSocketLatency`` by name, over all
     parsers, and ``queue_wait``, over all deliveries; the stages that are timed on one message
-    in eight count and are rated as often.
+    in sixteen count and are rated as often.
 
     ``decode`` counts messages by the path that decoded them, ``events`` decoded events
     by kind. ``unrouted`` counts events that no subscription asked for (those

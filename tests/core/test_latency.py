@@ -95,6 +95,32 @@ def test_samples_hold_the_newest(values: list[int], capacity: int) -> None:
     assert in_time.tolist() == values[-capacity:]
 
 
+@given(
+    parts=st.lists(st.lists(latencies, max_size=90), max_size=6),
+    capacity=st.integers(1, 100),
+    part=st.floats(0, 100),
+)
+def test_what_is_read_is_complete_however_often_it_is_read(
+    parts: list[list[int]], capacity: int, part: float
+) -> None:
+    """Records wait in the ring for a few others: no reading may miss, nor double, one of them."""
+    often, values = LatencyRecorder(capacity), list[int]()
+    for each in parts:
+        for value in each:
+            often.record(value)
+        values += each
+        once = recorded(values, capacity)
+        assert (often.count, often.min, often.max) == (
+            len(values),
+            min(values, default=0),
+            max(values, default=0),
+        )
+        assert often.mean == pytest.approx(sum(values) / len(values) if values else 0.0)
+        assert np.roll(often.samples, -often.oldest).tolist() == values[-capacity:]
+        assert [row.tolist() for row in often.histogram()] == [row.tolist() for row in once.histogram()]
+        assert often.percentile(part) == once.percentile(part)
+
+
 def test_samples_are_a_live_read_only_view_that_keeps_the_recorder() -> None:
     recorder = recorded([1, 2, 3], capacity=4)
     view = recorder.samples
