@@ -68,6 +68,7 @@ cdef class Template(Label):
         """Whether the log's level lets this template through: ask before costly arguments."""
         return self.level >= self._ring.level
 
+    @cython.binding(False)  # a builtin's call is shorter, most of it where the level says no
     def log(self, a=NOTHING, b=NOTHING, c=NOTHING, d=NOTHING, e=NOTHING, f=NOTHING, g=NOTHING,
             h=NOTHING, /, *, BaseException exception=None) -> None:
         """Append a record. Any thread. Arguments that do not fit the text are shown behind it.
