@@ -353,10 +353,10 @@ def test_a_broken_handler_is_logged_ever_more_rarely(caplog: pytest.LogCaptureFi
 def test_latency_of_every_event_is_recorded_and_stages_are_sampled() -> None:
     line = Line()
     line.listen(EventKind.BOOK_TICKER, "BTCUSDT")
-    for sequence in range(1, 25):
+    for sequence in range(1, 49):
         line.ticker("BTCUSDT", sequence)
     router = line.router
-    assert router.total.count == 24
+    assert router.total.count == 48
     assert router.decoded.count == router.handled.count == 3
 
 
