@@ -22,12 +22,17 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str | bytes) -> None:
-        """Hold ``value``; raises ConfigurationError when it is empty or not text or bytes."""
+        """Hold ``value``; raises ConfigurationError when it is empty, not text or bytes, or has no UTF-8."""
         if not isinstance(value, str | bytes):
             raise ConfigurationError(f"a secret must be text or bytes, not {type(value).__name__}")
         if not value:
             raise ConfigurationError("a secret is empty: give the value that the exchange issued")
-        self._value = value.encode() if isinstance(value, str) else value
+        try:
+            self._value = value.encode() if isinstance(value, str) else value
+            return
+        except UnicodeEncodeError:
+            pass  # it holds the value: it must not be the cause of ours
+        raise ConfigurationError("a secret holds half of a character (a lone surrogate): it is no text")
 
     def reveal(self) -> bytes:
         """The value itself. Call it where a signer is built and nowhere else."""

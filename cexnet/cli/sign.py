@@ -13,10 +13,12 @@ import msgspec
 from cexnet.credentials import Credentials
 from cexnet.exchanges.signing import NAMES, SigningOptions, signing
 from cexnet.http.intents import build_call
+from cexnet.http.request_head import RequestWriter, origin_of
 from cexnet_core.clock import now_ns
 from cexnet_core.errors import ConfigurationError
 
 _ANY_EXCHANGE = "CEXNET"
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999, the last that a date can name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ def print_signed(options: SignOptions) -> None:
 
 
 def sign(options: SignOptions) -> dict[str, Any]:
-    """The request as ``RestManager.request(..., signed=True)`` would put it on the wire."""
+    """The request as ``RestManager.request(..., signed=True)`` would put it on the wire.
+
+    Raises ConfigurationError for what that would not send.
+    """
     made = signing(
         options.exchange,
         credentials_of(options.exchange),
@@ -59,11 +64,11 @@ def sign(options: SignOptions) -> dict[str, Any]:
         options.path,
         bytes,
         params=[_pair(text) for text in options.params],
-        body=options.body.encode() or None,
+        body=_body(options.body),
         signed=True,
     )
-    at_ns = now_ns() if options.timestamp_ms is None else options.timestamp_ms * 1_000_000
-    wire = made.auth.sign(call, at_ns)
+    wire = made.auth.sign(call, _time_ns(options.timestamp_ms))
+    RequestWriter(origin_of(made.base_url), "cexnet", None).write(wire)  # refuses what cannot be sent
     return {
         "exchange": options.exchange,
         "method": wire.method,
@@ -80,6 +85,21 @@ def credentials_of(exchange: str) -> Credentials:
     own = f"{_ANY_EXCHANGE}_{exchange.upper()}"
     has_own = any(f"{own}_API_KEY{suffix}" in os.environ for suffix in ("", "_FILE"))
     return Credentials.from_environment(own if has_own else _ANY_EXCHANGE)
+
+
+def _body(text: str) -> bytes | None:
+    try:
+        return text.encode() or None
+    except UnicodeEncodeError:
+        raise ConfigurationError("--body is not text in UTF-8, as JSON has to be") from None
+
+
+def _time_ns(timestamp_ms: int | None) -> int:
+    if timestamp_ms is None:
+        return now_ns()
+    if not 0 <= timestamp_ms <= _LAST_MS:
+        raise ConfigurationError(f"--timestamp-ms {timestamp_ms} is not a time from 1970 to 9999, in ms")
+    return timestamp_ms * 1_000_000
 
 
 def _pair(text: str) -> tuple[str, str]:

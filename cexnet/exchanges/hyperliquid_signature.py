@@ -80,15 +80,24 @@ class HyperliquidSignature(AuthStrategy):
     def action_hash(self, action: dict[str, Any], nonce: int) -> bytes:
         """What stands for the action in what is signed. Needs credentials."""
         assert self._crypto is not None
-        return self._crypto[0](msgspec.msgpack.encode(action) + nonce.to_bytes(8) + self._vault)
+        try:
+            packed = msgspec.msgpack.encode(action)
+        except OverflowError:
+            raise ConfigurationError("Hyperliquid signs no whole number of more than 64 bits") from None
+        return self._crypto[0](packed + nonce.to_bytes(8) + self._vault)
 
 
 def _action(body: bytes) -> dict[str, Any]:
     """The action, its keys in the order given: that order is part of what is signed."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        action = msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError as error:
         trouble = str(error)
+    else:
+        if "signatureChainId" not in action:
+            return action
+        # Signed as others are, it would be taken for the action of a wallet that nobody has.
+        trouble = f"{action.get('type')!r} is signed by its fields, as transfers are, which cexnet cannot"
     raise ConfigurationError(f"Hyperliquid signs a JSON object, the action, as the body: {trouble}")
 
 

@@ -96,14 +96,15 @@ class KucoinSignature(_WithPassphrase):
 
 
 class BitgetSignature(_WithPassphrase):
-    """Time in ms + method + path?query + body, the query sorted by name (Bitget API v2)."""
+    """Time in ms + method + path?query unescaped, sorted by name + body (Bitget API v2)."""
 
     def signed(self, call: Call[Any], sign: Sign, now_ns: int) -> WireRequest:
-        """See SignedHeaders. The query is sent in the order in which it is signed."""
+        """See SignedHeaders. The query is sent escaped, in the order in which it is signed."""
         time = str(now_ns // 1_000_000)
         in_order = sorted(pairs(call.params, self.arrays), key=lambda pair: pair[0])
+        covered = f"{time}{call.endpoint.method}{with_query(call.path, plain(in_order))}"
+        signature = sign(covered.encode() + call.body)
         target = with_query(call.path, encode_pairs(in_order))
-        signature = sign(f"{time}{call.endpoint.method}{target}".encode() + call.body)
         headers = {
             "ACCESS-KEY": self._key,
             "ACCESS-SIGN": signature,

@@ -6,6 +6,7 @@ already needs none of them.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 
@@ -16,6 +17,24 @@ from cexnet_core.errors import ConfigurationError
 
 # They say by their length that there is no body; the others say it by silence (RFC 9110 section 8.6).
 _EXPECT_A_BODY = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+
+
+def origin_of(base_url: str) -> URL:
+    """``base_url`` read. Raises ConfigurationError when it is not ``http(s)://host[:port]``."""
+    try:
+        url = URL(base_url)
+        usable = url.scheme in ("http", "https") and bool(url.host)
+        usable = usable and url.path in ("", "/") and not (url.query_string or url.fragment or url.user)
+        (url.raw_host or "").encode("idna")  # as the resolver does
+    except ValueError:
+        usable = False
+    if not usable:
+        # What stands before an @ may be a password, and a query may hold a token.
+        shown = re.split(r"[?#]", base_url)[0].rpartition("@")[2]
+        raise ConfigurationError(
+            f"base_url {shown!r} is not an origin: give http(s)://host[:port] without a path"
+        )
+    return url
 
 
 class RequestWriter:

@@ -13,12 +13,10 @@ to a stale connection.
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
-from yarl import URL
 
 from cexnet.http.answers import Answer
 from cexnet.http.connector import ConnectionOptions
@@ -26,9 +24,8 @@ from cexnet.http.conversation import Conversation
 from cexnet.http.endpoint import WireRequest
 from cexnet.http.faults import FaultKind, TransportFault
 from cexnet.http.pool import Pool
-from cexnet.http.request_head import RequestWriter
+from cexnet.http.request_head import RequestWriter, origin_of
 from cexnet_core.clock import ticks_ns
-from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
 
 
@@ -100,19 +97,7 @@ class HttpSession:
         options: ConnectionOptions | None = None,
     ) -> None:
         """Raises ConfigurationError when ``base_url`` is not ``http(s)://host[:port]``."""
-        try:
-            url = URL(base_url)
-            usable = url.scheme in ("http", "https") and bool(url.host)
-            usable = usable and url.path in ("", "/") and not (url.query_string or url.fragment or url.user)
-            (url.raw_host or "").encode("idna")  # as the resolver does
-        except ValueError:
-            usable = False
-        if not usable:
-            # What stands before an @ may be a password, and a query may hold a token.
-            shown = re.split(r"[?#]", base_url)[0].rpartition("@")[2]
-            raise ConfigurationError(
-                f"base_url {shown!r} is not an origin: give http(s)://host[:port] without a path"
-            )
+        url = origin_of(base_url)
         self.origin = base_url.rstrip("/")
         self._url = url
         self.host = f"{url.host}:{url.port}"

@@ -116,6 +116,11 @@ def test_a_mounted_secret_and_the_other_options(tmp_path: Path) -> None:
         (["--exchange", "okx"], KEYS, "credentials.passphrase is missing"),
         (["--exchange", "binance", "--param", "x"], KEYS, "--param 'x' must be NAME=VALUE"),
         (["--exchange", "binance", "--path", "/a?b=c"], KEYS, "must start with a slash and hold no query"),
+        (["--exchange", "binance", "--path", "/a b"], KEYS, "the path must be percent-encoded"),
+        (["--exchange", "okx"], {**KEYS, "CEXNET_PASSPHRASE": "a\nb"}, "header 'OK-ACCESS-PASSPHRASE'"),
+        (["--exchange", "binance", "--body", "\udcff"], KEYS, "--body is not text in UTF-8"),
+        (["--exchange", "htx", "--timestamp-ms", "253402300800000"], KEYS, "is not a time from 1970 to 9999"),
+        (["--exchange", "binance", "--base-url", "ftp://h"], KEYS, "'ftp://h' is not an origin"),
     ],
 )
 def test_a_foreseen_failure_is_one_sentence(

@@ -67,6 +67,9 @@ def test_wrong_values_are_named() -> None:
         Secret("")
     with pytest.raises(ConfigurationError, match="text or bytes, not int"):
         Secret(5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="half of a character") as caught:
+        Secret("hunter\udcff2")  # as os.environ gives a byte that is no UTF-8
+    assert caught.value.__context__ is None, "a UnicodeEncodeError would hold the secret"
     for field in ("api_secret", "passphrase", "key_password"):
         values: dict[str, Any] = {"api_secret": Secret("s"), field: "plain text"}
         with pytest.raises(ConfigurationError, match=f"credentials.{field} must be a Secret"):

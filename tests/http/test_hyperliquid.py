@@ -75,7 +75,14 @@ def test_nonces_only_rise() -> None:
 
 @pytest.mark.parametrize(
     "action, method, params",
-    [("[1]", "POST", ()), ("", "POST", ()), ("{}", "GET", ()), ("{}", "POST", {"a": 1})],
+    [
+        ("[1]", "POST", ()),
+        ("", "POST", ()),
+        ("{}", "GET", ()),
+        ("{}", "POST", {"a": 1}),
+        ('{"a":18446744073709551616}', "POST", ()),
+        ('{"type":"usdSend","signatureChainId":"0x66eee","amount":"1"}', "POST", ()),
+    ],
 )
 def test_what_is_no_action_is_refused(action: str, method: str, params: Params) -> None:
     with pytest.raises(ConfigurationError, match="Hyperliquid signs"):

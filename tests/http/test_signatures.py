@@ -251,6 +251,13 @@ def test_bitget_sorts() -> None:
     }
 
 
+def test_bitget_signs_the_query_unescaped() -> None:
+    wire = signed("bitget", WITH_PASSPHRASE, 1, "GET", "/p", [("symbol", "$龙虾USDT"), ("idList", [1, 2])])
+    assert wire.target == "/p?idList=1%2C2&symbol=%24%E9%BE%99%E8%99%BEUSDT"
+    expected = HmacSigner(b"SECRET").base64digest("1GET/p?idList=1,2&symbol=$龙虾USDT")
+    assert wire.headers["ACCESS-SIGN"] == expected
+
+
 def test_kraken() -> None:
     known = vector("kraken", "REST AddOrder")
     params = [
