@@ -30,6 +30,7 @@ cdef extern from "Python.h":
 cdef int64_t HOLD_NS = 50_000               # of the GIL, while the ring is drained
 cdef int64_t REPORT_EVERY_NS = 1_000_000_000
 cdef int64_t RETRY_NS = 100_000             # while another thread completes its record
+cdef int LATE_ROUNDS = 8                    # after close(), for what handlers log themselves
 
 _drains = WeakSet()
 
@@ -121,6 +122,7 @@ cdef class Drain:
         """
         cdef int64_t tail = load(&self._ring.tail)
         cdef double deadline_s = time.monotonic() + timeout_s
+        cdef int rounds = 0
         if self._drainer == PyThread_get_thread_ident():
             return False
         while True:
@@ -132,6 +134,9 @@ cdef class Drain:
             finally:
                 self._drainer = 0
                 self._lock.release()
+            if self.is_closed and rounds < LATE_ROUNDS:
+                rounds += 1
+                tail = load(&self._ring.tail)  # nobody comes by later for what a handler has logged
             if self._ring.head >= tail:
                 return True
             if time.monotonic() >= deadline_s:
@@ -163,6 +168,8 @@ cdef class Drain:
             self._ring.capacity = self.capacity
         if self.is_closed or self._thread is not None:
             return 0
+        if self._poll_ns and not threading.main_thread().is_alive():
+            return 0  # the interpreter ends, and exit handlers added now are not called any more
         self._ring.is_open = True
         if self._poll_ns:
             self._thread = threading.Thread(target=self._run, name="cexnet-hotlog", daemon=True)

@@ -56,7 +56,7 @@ class RecordWriter:
         thread: int,
     ) -> logging.LogRecord:
         if not _fits(text, arguments):
-            text, arguments = "%s %r", (text, arguments)
+            text, arguments = "%s %r", (text, tuple(map(_showable, arguments)))
         cause = None if exception is None else (type(exception), exception, exception.__traceback__)
         record = logger.makeRecord(logger.name, level, "(hotlog)", 0, text, arguments, cause)
         created_ns = ticks_ns + self.wall_minus_ticks_ns
@@ -84,6 +84,15 @@ def _fits(text: str, arguments: tuple[Any, ...]) -> bool:
         return True
     try:
         text % arguments
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: %d of an infinity, %c of no character
         return False
     return True
+
+
+def _showable(argument: Any) -> Any:
+    """``argument``, or what stands for an integer of more digits than Python writes out."""
+    try:
+        repr(argument)
+    except ValueError:
+        return f"<an integer of {argument.bit_length()} bits>"
+    return argument

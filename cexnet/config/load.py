@@ -11,13 +11,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from cexnet.config.layers import Layer, Merged, merge
-from cexnet.config.problems import explain, refuse_unknown_keys
+from cexnet.config.problems import explain, explain_table, refuse_unknown_keys, table_at_fault
 from cexnet.config.tree import Config, ExchangeConfig
 from cexnet.credentials import Secret, secret_from
 from cexnet_core.errors import ConfigurationError
@@ -151,6 +152,19 @@ def _typed(tree: Any, kind: type[T], above: tuple[str, ...], merged: Merged, str
         return msgspec.convert(tree, kind, dec_hook=_to_secret, strict=strict)
     except msgspec.ValidationError as error:
         raise ConfigurationError(explain(error, tree, kind, above, merged)) from None
+    except ConfigurationError as error:  # a table's own check, which does not know where it stands
+        path = (*above, *table_at_fault(tree, kind, partial(_is_refused, strict=strict)))
+        raise ConfigurationError(explain_table(error, path, merged)) from None
+
+
+def _is_refused(tree: Any, kind: Any, *, strict: bool) -> bool:
+    try:
+        msgspec.convert(tree, kind, dec_hook=_to_secret, strict=strict)
+    except ConfigurationError:
+        return True
+    except msgspec.ValidationError:
+        pass  # wrong as well, but not what is being explained
+    return False
 
 
 def _with_secrets(exchange: str, table: dict[str, Any], read: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import itertools
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -39,6 +39,25 @@ def explain(error: msgspec.ValidationError, tree: Any, kind: type, above: Path, 
     return f"configuration: {_key(path)}{found} ({_source(path, merged)}): {what[:1].lower()}{what[1:]}"
 
 
+def explain_table(error: ConfigurationError, path: Path, merged: Merged) -> str:
+    """What a table's own check said, with the table's key, the numbers that were set and their source."""
+    table: Any = merged.tree
+    for key in path:
+        table = _below(table, key)
+    numbers = {key: value for key, value in (table or {}).items() if isinstance(value, int | float)}
+    found = f" = {numbers}" if numbers and is_public(path) else ""  # a text might hold a password
+    return f"configuration: {_key(path)}{found} ({_source(path, merged)}): {error}"
+
+
+def table_at_fault(tree: Any, kind: Any, is_refused: Callable[[Any, Any], bool]) -> Path:
+    """Which table below ``tree`` is refused by itself; the innermost one."""
+    for name, below in fields_of(kind).items():
+        table = tree.get(name) if isinstance(tree, Mapping) else None
+        if isinstance(table, Mapping) and is_refused(table, below):
+            return (name, *table_at_fault(table, below, is_refused))
+    return ()
+
+
 def refuse_unknown_keys(tree: Any, kind: type, above: Path, merged: Merged) -> None:
     """Raise ConfigurationError for a key that ``kind`` has not, naming those it has."""
     if isinstance(tree, list):
@@ -51,7 +70,7 @@ def refuse_unknown_keys(tree: Any, kind: type, above: Path, merged: Merged) -> N
     for key, value in tree.items():
         path = (*above, key)
         if key not in fields:
-            close = difflib.get_close_matches(key, fields, n=1)
+            close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise ConfigurationError(
                 f"configuration: {_key(path)} ({_source(path, merged)}) is not known: "
@@ -75,12 +94,12 @@ def is_public(path: Path) -> bool:
 
 
 def _key(path: Path) -> str:
-    return ".".join(path).replace(".[", "[") or "the whole tree"
+    return ".".join(map(str, path)).replace(".[", "[") or "the whole tree"
 
 
 def _source(path: Path, merged: Merged) -> str:
     """Who set ``path``; a list comes as a whole."""
-    return merged.source(tuple(itertools.takewhile(lambda key: not key.startswith("["), path)))
+    return merged.source(tuple(itertools.takewhile(lambda key: not str(key).startswith("["), path)))
 
 
 def _below(value: Any, key: str) -> Any:

@@ -98,7 +98,13 @@ def test_environment_reaches_credentials_of_digits() -> None:
         ("[rest]\ndeadline_s = 0", "> 0"),
         ("[rest]\ndeadlin_s = 1", "did you mean deadline_s?"),
         ("[websocket.reconnect]\nbas_s = 1", "websocket.reconnect.bas_s"),
-        ("[websocket.reconnect]\nbase_s = -1", "base_s"),
+        ("[websocket.reconnect]\nbase_s = -1", "websocket.reconnect = {'base_s': -1} ("),
+        ("[exchange.okx.rest.breaker]\nprobes = 0", "exchange.okx.rest.breaker = {'probes': 0} ("),
+        (
+            "[websocket.liveness]\ncheck_s = 0\n[rest]\ndeadline_s = 'x'",
+            "websocket.liveness = {'check_s': 0} (",
+        ),
+        ("[env.test.rest.hedging]\nshare = 2", "[env.test]): HedgePolicy"),
         ("[log]\nlevel = 'loud'", "choose one of debug, info, warning, error"),
         ("[targets]\nremedies = ['prob']", "targets.remedies[0] = 'prob'"),
         (_SUBSCRIBED + "[{channel = 'ticks', symbol = 'A'}]", "subscriptions[0].channel = 'ticks'"),
@@ -128,6 +134,22 @@ def test_a_missing_file_and_an_unknown_environment(tmp_path: Path, path: Path) -
         load_config(tmp_path / "none.toml")
     with pytest.raises(ConfigurationError, match=r"no \[env.staging\]: choose one of production"):
         load_config(path, env="staging")
+
+
+@pytest.mark.parametrize("wrong", ["api_key = 'k\u00e9y'", "api_key = ''"])
+def test_wrong_credentials_are_those_of_an_exchange_and_not_shown(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f"[exchange.gateio.credentials]\n{wrong}\napi_secret = 's3cret'")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert f"exchange.gateio.credentials ({path}): " in str(caught.value)
+    assert "k\u00e9y" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_key_that_is_no_text_is_refused_by_its_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"rest\.1 \(keyword\) is not known"):
+        load_config(rest={1: 2})
 
 
 @pytest.mark.parametrize("value", ["5", "true", "[1]"])

@@ -37,6 +37,11 @@ def test_what_is_logged_while_the_interpreter_ends_is_written_too() -> None:
     assert (done.stdout, done.stderr) == ("tick 1\ntick 2\n", "")
 
 
+def test_the_first_record_of_all_may_come_while_the_interpreter_ends() -> None:
+    done = run("import atexit; atexit.register(lambda: [TICK.log(number) for number in range(3)])")
+    assert (done.stdout, done.stderr) == ("tick 0\ntick 1\ntick 2\n", "")
+
+
 def test_an_uncaught_exception_loses_nothing() -> None:
     done = run("TICK.log(1)\nraise SystemExit(3)")
     assert (done.stdout, done.returncode) == ("tick 1\n", 3)
