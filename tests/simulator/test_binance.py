@@ -295,6 +295,18 @@ async def test_the_server_pings_with_its_time() -> None:
         writer.close()
 
 
+async def test_what_peers_list_beside_the_spot_markets(still: Simulator) -> None:
+    for path in ("/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs"):
+        assert (await call("GET", still.rest_url + path))[:2] == (200, [])
+    for path in ("/fapi/v1/exchangeInfo", "/dapi/v1/exchangeInfo"):
+        status, listed, _ = await call("GET", still.rest_url + path)
+        assert (status, listed["symbols"]) == (200, [])
+    coins = "/sapi/v1/capital/config/getall"
+    assert (await call("GET", still.rest_url + coins))[0] == 401
+    _, listed, _ = await call_signed_query(still.rest_url, "X-MBX-APIKEY", "GET", coins)
+    assert {each["coin"] for each in listed} >= {"BTC", "USDT"}
+
+
 async def test_unknown_paths_are_not_found(still: Simulator) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with dial(still.ws_url + "/nowhere"):

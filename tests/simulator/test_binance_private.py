@@ -203,6 +203,21 @@ async def test_orders_over_the_session(still: Simulator) -> None:
         assert (await ask(client, late))["error"]["code"] == -1021
 
 
+async def test_the_account_and_all_its_orders_over_the_session(still: Simulator) -> None:
+    async with dial(still.ws_url + PATH) as client:
+        await ask(client, signed("session.logon", ed25519=True))
+        assert (await ask(client, signed("order.test", **LIMIT)))["result"] == {}
+        assert (await ask(client, signed("openOrders.status")))["result"] == []
+        first, second = [(await ask(client, signed("order.place", **LIMIT)))["result"] for _ in range(2)]
+        waiting = (await ask(client, signed("openOrders.status", symbol="BTCUSDT")))["result"]
+        assert [each["orderId"] for each in waiting] == [first["orderId"], second["orderId"]]
+        account = (await ask(client, signed("account.status")))["result"]
+        locked = {each["asset"]: each["locked"] for each in account["balances"]}
+        assert locked["USDT"] == "1200.00000000"
+        canceled = (await ask(client, signed("openOrders.cancelAll", symbol="BTCUSDT")))["result"]
+        assert [each["status"] for each in canceled] == ["CANCELED", "CANCELED"]
+
+
 async def test_nonsense_is_answered(still: Simulator) -> None:
     async with dial(still.ws_url + PATH) as client:
         assert (await ask(client, "{"))["status"] == 400

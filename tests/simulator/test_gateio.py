@@ -211,6 +211,14 @@ async def test_signatures_and_clocks_are_checked(still: Simulator) -> None:
     assert answer["label"] == "ORDER_NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["margin/currency_pairs", "futures/usdt/contracts", "delivery/usdt/contracts", "options/underlyings"],
+)
+async def test_what_peers_list_beside_the_spot_pairs_is_empty(still: Simulator, path: str) -> None:
+    assert (await call("GET", f"{still.rest_url}/api/v4/{path}"))[:2] == (200, [])
+
+
 async def test_ten_orders_a_second_a_market(still: Simulator) -> None:
     answers = []
     while len(answers) < 60 and (not answers or answers[-1][0] != 429):

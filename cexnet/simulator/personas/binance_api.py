@@ -1,7 +1,7 @@
 """Binance spot's WebSocket API (``/ws-api/v3``): sessions, user data streams, orders.
 
-Source: binance-spot-api-docs, web-socket-api.md. The methods that the network layer
-needs; any other is refused as unknown.
+Source: binance-spot-api-docs, web-socket-api.md. Of its methods those about the account and
+its orders; any other is refused as unknown.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class BinanceApiSession(Session):
             "order.place": (1, self._signed(rest.place)),
             "order.cancel": (1, self._signed(rest.cancel)),
             "order.status": (4, self._signed(rest.query)),
+            "order.test": (1, self._signed(rest.test)),
+            "openOrders.status": (6, self._signed(rest.open_orders)),
+            "openOrders.cancelAll": (1, self._signed(rest.cancel_all)),
+            "account.status": (20, self._signed(rest.account)),
         }
 
     def announce_end(self) -> None:

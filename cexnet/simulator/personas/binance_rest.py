@@ -65,7 +65,7 @@ class BinanceRest:
         self.words = BinanceWords(sim.server_ms, self.weight.limit)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Register everything under ``/api/v3``."""
+        """Register everything under ``/api/v3``, and what peers list beside the spot markets."""
         endpoints = (
             ("GET", "ping", 1, self._ping, False),
             ("GET", "time", 1, self._time, False),
@@ -73,15 +73,23 @@ class BinanceRest:
             ("GET", "depth", 0, self._depth, False),
             ("GET", "ticker/bookTicker", 2, self._book_ticker, False),
             ("POST", "order", 1, self.place, True),
-            ("POST", "order/test", 1, self._test, True),
+            ("POST", "order/test", 1, self.test, True),
             ("DELETE", "order", 1, self.cancel, True),
             ("GET", "order", 4, self.query, True),
-            ("GET", "openOrders", 6, self._open_orders, True),
-            ("DELETE", "openOrders", 1, self._cancel_all, True),
-            ("GET", "account", 20, self._account, True),
+            ("GET", "openOrders", 6, self.open_orders, True),
+            ("DELETE", "openOrders", 1, self.cancel_all, True),
+            ("GET", "account", 20, self.account, True),
         )
         for method, path, weight, call, signed in endpoints:
             router.add_route(method, f"/api/v3/{path}", self._handler(call, weight, signed))
+        for path, call, signed in (
+            ("/sapi/v1/capital/config/getall", self._coins, True),
+            ("/sapi/v1/margin/allPairs", self._no_pairs, False),
+            ("/sapi/v1/margin/isolated/allPairs", self._no_pairs, False),
+            ("/fapi/v1/exchangeInfo", self._no_futures, False),
+            ("/dapi/v1/exchangeInfo", self._no_futures, False),
+        ):
+            router.add_get(path, self._handler(call, 1, signed))
 
     def _handler(self, call: Any, weight: int, signed: bool) -> Any:
         async def handle(request: web.Request) -> web.Response:
@@ -181,7 +189,8 @@ class BinanceRest:
         """Place an order. Raises :class:`Answer` or :class:`Refused`, as the others do."""
         return order_result(self._submit(params), params.get("newOrderRespType", ""))
 
-    def _test(self, params: dict[str, str]) -> Any:
+    def test(self, params: dict[str, str]) -> Any:
+        """Check an order without placing it."""
         self._parse(params)
         return {}
 
@@ -245,7 +254,8 @@ class BinanceRest:
         self._sim.stats.cancels += 1
         return canceled(ours, params.get("newClientOrderId"))
 
-    def _cancel_all(self, params: dict[str, str]) -> Any:
+    def cancel_all(self, params: dict[str, str]) -> Any:
+        """Cancel every open order of a symbol."""
         market = self._market(params)
         orders = self._sim.account.open_orders(market.spec.symbol)
         if not orders:
@@ -259,11 +269,13 @@ class BinanceRest:
         """An order as it stands."""
         return order_info(self._find(params))
 
-    def _open_orders(self, params: dict[str, str]) -> Any:
+    def open_orders(self, params: dict[str, str]) -> Any:
+        """The open orders, of one symbol or of all."""
         symbol = self._market(params).spec.symbol if "symbol" in params else None
         return [order_info(ours) for ours in self._sim.account.open_orders(symbol)]
 
-    def _account(self, params: dict[str, str]) -> Any:
+    def account(self, params: dict[str, str]) -> Any:
+        """The account with its balances."""
         balances = [
             {
                 "asset": asset,
@@ -278,6 +290,18 @@ class BinanceRest:
             "updateTime": now_ms(), "accountType": "SPOT", "balances": balances,
             "permissions": ["SPOT"], "uid": 1,
         }  # fmt: skip
+
+    def _coins(self, params: dict[str, str]) -> Any:
+        return [
+            {"coin": asset, "name": asset, "trading": True, "networkList": []}
+            for asset in self._sim.account.balances
+        ]
+
+    def _no_pairs(self, params: dict[str, str]) -> Any:
+        return []
+
+    def _no_futures(self, params: dict[str, str]) -> Any:
+        return {"timezone": "UTC", "serverTime": self._sim.server_ms(), "rateLimits": [], "symbols": []}
 
     def _find(self, params: dict[str, str]) -> AccountOrder:
         symbol = self._market(params).spec.symbol

@@ -60,7 +60,7 @@ class GateRest:
         self._cancel_limit = sim.limit(200, 1)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Register everything under ``/api/v4``."""
+        """Register everything under ``/api/v4``, and what peers list beside the spot pairs."""
         public, private, place, cancel = (
             self._public,
             self._sim.limit(200, 10),
@@ -75,6 +75,9 @@ class GateRest:
             ("GET", "spot/order_book", public, self._order_book, False),
             ("GET", "spot/tickers", public, self._tickers, False),
             ("GET", "margin/currency_pairs", public, self._nothing, False),
+            ("GET", "futures/{settle}/contracts", public, self._nothing, False),
+            ("GET", "delivery/{settle}/contracts", public, self._nothing, False),
+            ("GET", "options/underlyings", public, self._nothing, False),
             ("POST", "spot/orders", place, self._place, True),
             ("GET", "spot/orders", private, self._list, True),
             ("DELETE", "spot/orders", cancel, self._cancel_all, True),
