@@ -71,17 +71,18 @@ class CircuitBreaker:
         self.rejected = 0
         self.opened = 0
         self._on_change = on_change
-        self.reconfigure(policy)
         self._until_ns = 0
         self._in_a_row = 0
         self._ticket = _CLOSED_TICKET
-        self._probing = self._passed = 0
+        self._probing = 0
+        self.reconfigure(policy)
 
     def reconfigure(self, policy: BreakerPolicy | None) -> None:
         """Judge by another policy, from an empty window; one that is open stays so for its time."""
         self._policy = policy
         self._slice_ns = round((policy.window_s if policy else 1.0) * 1e9) // _SLICES
         self._slow_ns = round(policy.slow_s * 1e9) if policy else 0
+        self._passed = 0  # as many probes as were wanted may have passed: it would wait for more for ever
         self._newest = 0  # slices of another length have other numbers
         # [calls, failures, slow] of each slice of the window; the newest last.
         self._slices = [[0, 0, 0] for _ in range(_SLICES)]

@@ -122,6 +122,7 @@ class RestManager(AnyRequest):
         self._line = line if trace is None else TracedLine(line, trace, known_as)
         self._orders = Orders(self._line)
         self._warmth: Warmth | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -264,6 +265,7 @@ class RestManager(AnyRequest):
 
         Raises DeadlineExceeded when connections do not close within 5 s.
         """
+        self._closed = True
         try:
             self._variants.close()
         finally:  # a limiter of somebody's own may have raised
@@ -287,27 +289,37 @@ class RestManager(AnyRequest):
 
         Raises what the first ping that failed raised.
         """
+        loop = asyncio.get_running_loop()
+        pings = [loop.create_task(self._ping_quietly()) for _ in range(connections)]
+        if not pings:
+            return
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(connections):
-                    group.create_task(self._ping_quietly())
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+            # A TaskGroup would forget that it was cancelled when a ping fails in that moment.
+            done, _ = await asyncio.wait(pings, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for ping in pings:
+                ping.cancel()
+            await asyncio.gather(*pings, return_exceptions=True)
+        for ping in pings:
+            if ping in done:
+                ping.result()
 
     async def keep_warm(self, connections: int, *, every_s: float = 20.0) -> None:
         """Open ``connections`` and keep as many from going idle, by pings every ``every_s``.
 
         The pings have the lowest priority and weigh on the exchange's limits. Lasts until
         ``close()``, or until called again; with 0 connections it ends. Raises
-        ConfigurationError for a number below 0 or a period that is not above 0.
+        ConfigurationError for a number below 0, a period that is not above 0, or after ``close()``.
         """
         if connections < 0:
             raise ConfigurationError(f"connections={connections}: must be at least 0")
-        if self._warmth is not None:
-            await self._warmth.close()
-            self._warmth = None
-        if connections:
-            self._warmth = Warmth(partial(self.prewarm, connections), every_s)
+        if connections and self._closed:
+            raise ConfigurationError(f"{self!r} is closed: it has no connections to keep warm")
+        after = Warmth(partial(self.prewarm, connections), every_s) if connections else None
+        # In one step: whoever calls or closes while the old one ends must find the new one.
+        before, self._warmth = self._warmth, after
+        if before is not None:
+            await before.close()
 
     # --- typed requests ---
 

@@ -191,3 +191,14 @@ def test_a_ban_holds_until_its_end_with_and_without_a_policy() -> None:
 def test_nonsense_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="ratios in"):
         BreakerPolicy(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", [None, BreakerPolicy(probes=1)], ids=["none", "fewer"])
+def test_fewer_probes_while_it_probes_still_close_it(policy: BreakerPolicy | None) -> None:
+    one, _ = breaker(BreakerPolicy(minimum_calls=1, probes=3, open_s=1))
+    call(one, 0, False)
+    assert call(one, 2 * S, True)
+    assert one.state is HALF_OPEN
+    one.reconfigure(policy)
+    assert call(one, 3 * S, True)
+    assert one.state is CLOSED

@@ -15,7 +15,9 @@ from cexnet.exchanges.binance_rest import BinanceRequests
 from cexnet.http.connector import ConnectionOptions, tls_context
 from cexnet.http.endpoint import Call
 from cexnet.http.manager import RestManager
+from cexnet.http.meters import MeterRegistry
 from cexnet_core.errors import (
+    Banned,
     ConfigurationError,
     ExchangeError,
     ExchangeUnavailable,
@@ -79,11 +81,30 @@ async def test_connections_are_kept_warm_until_told_otherwise() -> None:
         await rest.keep_warm(1, every_s=3600.0)
         await rest.keep_warm(0)
         assert {task for task in tasks() - before if "warm" in task.get_name()} == set()
+        for connections, every_s in ((-1, 1.0), (1, 0.0), (1, float("nan"))):
+            with pytest.raises(ConfigurationError):
+                await rest.keep_warm(connections, every_s=every_s)
+        await rest.keep_warm(1)
+        await asyncio.gather(rest.keep_warm(1), rest.keep_warm(1))
+    assert {task for task in tasks() if "warm" in task.get_name()} == set()
+    with pytest.raises(ConfigurationError, match="is closed"):
         await rest.keep_warm(1)
     assert {task for task in tasks() if "warm" in task.get_name()} == set()
-    for connections, every_s in ((-1, 1.0), (1, 0.0), (1, float("nan"))):
-        with pytest.raises(ConfigurationError):
-            await rest.keep_warm(connections, every_s=every_s)
+
+
+async def test_close_ends_warmth_whose_pings_wait_for_a_ban() -> None:
+    ban = reply({"code": -1003, "msg": "banned"}, status=418, headers={"Retry-After": "20"})
+    # The other's breakers know nothing of the ban: its pings stand in the limiter's line.
+    meters = MeterRegistry()
+    async with Peer(ban) as peer, manager(peer, meters=meters) as banned:
+        with pytest.raises(Banned):
+            await banned.ping()
+        other = manager(peer, meters=meters, deadline_s=60.0)
+        await other.keep_warm(3)
+        await until(lambda: sum(other.limits().waiting.values()) == 3, "the pings wait")
+        async with asyncio.timeout(5.0):
+            await other.close()
+    assert {task for task in tasks() if "warm" in task.get_name()} == set()
 
 
 async def test_warmth_survives_a_server_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
