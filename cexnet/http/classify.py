@@ -167,9 +167,8 @@ class TableErrors(ExceptionHandlerStrategy):
             )
         if 400 <= fault.status < 500 and fault.status != 408:
             # The head of the answer is a refusal already; only its explanation is lost.
-            return self._error(
-                call, Answer(fault.status, {}, b"", 0, 0, 0, 0), "", f"(body lost: {fault.detail})"
-            )
+            lost = Answer(fault.status, fault.headers, b"", 0, 0, 0, 0)
+            return self._error(call, lost, "", f"(body lost: {fault.detail})")
         if fault.kind == "deadline" and call.idempotent:
             return DeadlineExceeded(
                 f"{label}: no answer before the deadline. Allow a longer one, or look at the"

@@ -21,6 +21,17 @@ _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)
 _SENT_AT_ONCE = 16 * 1024
 
 
+def drop(connection: Connection) -> None:
+    """Close ``connection`` without waiting for its peer.
+
+    A transport that is closed politely first writes what waits, be it an order that was given
+    up, and over TLS waits for the peer's farewell, half a minute long.
+    """
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()
+
+
 class Conversation(asyncio.BufferedProtocol):
     """One request at a time over ``connection``, which it takes over from aiohttp.
 
@@ -98,8 +109,13 @@ class Conversation(asyncio.BufferedProtocol):
         self._fail("deadline", "the deadline passed")
 
     def close(self) -> None:
-        """Close the connection, now."""
-        self.connection.close()
+        """Close the connection, now: what was not written yet never will be."""
+        drop(self.connection)
+
+    def abort(self) -> None:
+        """End it under who waits for its answer: that ends with a TransportFault."""
+        if self._opener.transport is not None:
+            self._opener.transport.abort()
 
     # --- what the transport calls ---
 
@@ -146,4 +162,7 @@ class Conversation(asyncio.BufferedProtocol):
 
     def _fail(self, kind: FaultKind, detail: str) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(TransportFault(kind, detail, sent=True, status=self.response.status))
+            response = self.response
+            self._waiter.set_exception(
+                TransportFault(kind, detail, sent=True, status=response.status, headers=response.headers)
+            )

@@ -18,13 +18,16 @@ from cexnet.http.hedge import Hedger
 from cexnet.http.retry import may_repeat
 from cexnet.http.secrecy import masked, sealed, sealed_call
 from cexnet.http.session import HttpSession, Try
+from cexnet.http.strategies import RateLimitStrategy
 from cexnet.http.variant import Variant
 from cexnet_core.clock import ticks_ns
 from cexnet_core.errors import (
     Banned,
     CexnetError,
     ClockSkewError,
+    DeadlineExceeded,
     RateLimited,
+    RequestError,
     RequestNotSent,
 )
 from cexnet_core.hotlog import process_log
@@ -99,6 +102,8 @@ class Line:
                     pause_s = None  # whatever the strategy says: the deadline bounds the call as a whole
             if pause_s is None or not self._afford(failure):
                 variant.failed(call, failure, tries, started_ns)
+                if isinstance(failure, RequestError | DeadlineExceeded) and not failure.client_order_id:
+                    failure.client_order_id = call.client_order_id  # a limiter does not know of it
                 raise failure from failure.__cause__ or earlier
             earlier = failure
             variant.counters.retries += 1
@@ -120,14 +125,15 @@ class Line:
         try:
             reservation = await limits.acquire(call, deadline)
             try:
-                sign_ns = ticks_ns()
-                wire = variant.auth.sign(call, self.keeper.clock.now_ns())
-                signed_ns = ticks_ns()
-                answer = await sealed(self.session.send(wire, deadline, attempt))
+                try:
+                    sign_ns = ticks_ns()
+                    wire = variant.auth.sign(call, self.keeper.clock.now_ns())
+                    signed_ns = ticks_ns()
+                    answer = await sealed(self.session.send(wire, deadline, attempt))
+                finally:
+                    _guarded(limits.settle if attempt.sent_ns else limits.give_back, reservation)
             except TransportFault as fault:
-                raise variant.exceptions.fault(call, fault) from None
-            finally:
-                _guarded(limits.settle if attempt.sent_ns else limits.give_back, reservation)
+                raise self._without_answer(variant, call, fault) from None
             data = self._classify(variant, call, wire, answer)
         except BaseException as error:
             breaker.settle(ticket, health(error, sent=attempt.sent_ns != 0), ticks_ns(), 0)
@@ -154,12 +160,24 @@ class Line:
                 return sealed_call(call.parse, answer.body)
         except Exception as error:
             raise masked(exceptions.unreadable(call, answer, str(error)), call, wire) from error
+        self._obey(limits, call, refusal)
+        raise masked(refusal, call, wire)
+
+    def _without_answer(self, variant: Variant, call: Call[Any], fault: TransportFault) -> CexnetError:
+        """What a try stands for whose answer did not come, or not whole; its head counts all the same."""
+        error = variant.exceptions.fault(call, fault)
+        if fault.status:
+            _guarded(variant.limits.observe, call, fault.headers)
+            self._obey(variant.limits, call, error)
+        return error
+
+    def _obey(self, limits: RateLimitStrategy, call: Call[Any], refusal: CexnetError) -> None:
+        """Hold back what a throttle or a ban is about."""
         if isinstance(refusal, RateLimited):
             _guarded(limits.block, call, refusal)
             if isinstance(refusal, Banned):
                 told_s = _BAN_S if refusal.retry_after_s is None else refusal.retry_after_s
-                self.breakers.ban(answer.done_ns, limits.banned_for_s or told_s)
-        raise masked(refusal, call, wire)
+                self.breakers.ban(ticks_ns(), limits.banned_for_s or told_s)
 
     async def _resync(
         self, variant: Variant, call: Call[Any], refusal: ClockSkewError, generation: int, deadline: float

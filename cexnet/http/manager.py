@@ -92,7 +92,7 @@ class RestManager(AnyRequest):
     ) -> None:
         super().__init__()
         self._variants = Variants(strategies, policy if policy is not None else MetricsPolicy())
-        if deadline_s <= 0 or connections < 1 or max_body_bytes < 1:
+        if not deadline_s > 0 or connections < 1 or max_body_bytes < 1:
             raise ConfigurationError("deadline_s, connections and max_body_bytes must all be above zero")
         if clock_every_s is not None and clock_every_s <= 0:
             raise ConfigurationError("clock_every_s must be above zero, or None for no background task")
@@ -429,7 +429,11 @@ class RestManager(AnyRequest):
 
     def _deadline(self, deadline_s: float | None) -> float:
         """The end of a call that begins now, in the loop's time."""
-        return asyncio.get_running_loop().time() + (self._deadline_s if deadline_s is None else deadline_s)
+        if deadline_s is None:
+            deadline_s = self._deadline_s
+        elif deadline_s != deadline_s:  # the loop would no longer know which of its timers is next
+            raise ConfigurationError("deadline_s is not a number: give seconds")
+        return asyncio.get_running_loop().time() + deadline_s
 
     async def _ask_time(self, lane: Priority, deadline_s: float) -> Response[int]:
         call = self.strategies.request.server_time()

@@ -67,6 +67,7 @@ class Orders:
         finally:
             del self._placing[own_id]
         # The id is taken, and by us: we have minted it, or an earlier call had no clear answer.
+        self._remember(own_id)
         return await self._accepted(order, own_id, duplicate, deadline)
 
     async def cancel(self, symbol: str, order_id: str, client_order_id: str, deadline: float) -> Order:

@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from cexnet.http.connector import KEEP_ALIVE_S, ConnectionOptions, open_connector
-from cexnet.http.conversation import Conversation
+from cexnet.http.conversation import Conversation, drop
 from cexnet.http.faults import TransportFault
 
 # For one address of several: the deadline of the call bounds the whole.
@@ -80,9 +80,9 @@ class Pool:
                         if await new.settle():
                             return new
                 except BaseException:
-                    connection.close()
+                    drop(connection)
                     raise
-                connection.close()
+                drop(connection)
                 if not isinstance(known, Conversation):
                     raise TransportFault("closed", "the server closes connections as they open", sent=False)
         finally:

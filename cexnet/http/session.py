@@ -110,6 +110,7 @@ class HttpSession:
         self._writer = RequestWriter(url, user_agent, self._options.http_proxy)
         self._pool: Pool | None = None
         self._connecting: set[asyncio.Timeout] = set()
+        self._asked: set[Conversation] = set()
         self._closed = False
 
     @property
@@ -134,6 +135,8 @@ class HttpSession:
         for limit in self._connecting:
             if not limit.expired():
                 limit.reschedule(0.0)
+        for conversation in self._asked:
+            conversation.abort()  # aiohttp would first let it send what it has to send
         try:
             # What a proxy has not answered when the connector closes would stay open for good.
             while self._connecting:
@@ -158,6 +161,7 @@ class HttpSession:
         pool = self._pool or self._open()
         started_ns = ticks_ns()
         conversation = pool.take() or await self._connect(pool, deadline)
+        self._asked.add(conversation)
         may_go_on = False
         sent_ns = attempt.sent_ns = ticks_ns()
         try:
@@ -180,6 +184,7 @@ class HttpSession:
             may_go_on = conversation.may_go_on(request)
         finally:
             self.requests_sent += 1
+            self._asked.discard(conversation)
             if may_go_on:
                 pool.give_back(conversation)
             else:

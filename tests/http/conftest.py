@@ -10,7 +10,7 @@ import pytest
 
 from cexnet.http.meters import METERS
 
-_OF_THE_TRANSPORT = ("test_wire", "test_session", "test_cancellation", "test_conversation")
+_OF_THE_TRANSPORT = ("test_wire", "test_session", "test_cancellation", "test_conversation", "test_ending")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hmac
+import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -29,7 +31,7 @@ from cexnet_core.errors import (
 )
 from tests.http.accounts import API_SECRET, LIMIT_BUY
 from tests.http.client import PLACED, TIME, manager, strategies
-from tests.http.peer import Peer, Seen, Step, hang, head, reply
+from tests.http.peer import Peer, Seen, Step, hang, head, raw, reply, reset
 
 
 async def test_reads_are_decoded_and_timed() -> None:
@@ -229,6 +231,50 @@ async def test_a_ban_stops_everything() -> None:
             assert caught.value.outcome == "not_sent"
             assert 100 < (caught.value.retry_after_s or 0) <= 120
         assert len(peer.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "rest_of_it",
+    [
+        lambda start: raw(start + b"{", close=True),
+        lambda start: reset(start),
+        lambda start: hang(start),
+        lambda start: raw(start.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + b"no gzip"),
+    ],
+    ids=["end", "reset", "silence", "no gzip"],
+)
+@pytest.mark.parametrize(
+    ("status", "refusal", "then"), [(418, Banned, CircuitOpen), (429, RateLimited, DeadlineExceeded)]
+)
+async def test_a_ban_or_a_throttle_whose_explanation_was_lost_is_obeyed(
+    rest_of_it: Callable[[bytes], Step], status: int, refusal: type[Exception], then: type[Exception]
+) -> None:
+    step = rest_of_it(head(status, {"Retry-After": "60", "Content-Length": "7"}))
+    async with Peer(step, reply({})) as peer, manager(peer, deadline_s=0.5) as rest:
+        with pytest.raises(refusal) as caught:
+            await rest.get("/api/v3/ping", idempotent=False)
+        assert caught.value.retry_after_s == 60  # type: ignore[attr-defined]
+        with pytest.raises(then):
+            await rest.get("/api/v3/ping")
+        assert len(peer.seen) == 1
+
+
+async def test_a_deadline_that_is_no_number_is_refused() -> None:
+    async with Peer(reply({})) as peer:
+        with pytest.raises(ConfigurationError, match="deadline_s"):
+            manager(peer, deadline_s=math.nan)
+        async with manager(peer) as rest:
+            with pytest.raises(ConfigurationError, match="deadline_s is not a number"):
+                await rest.depth("BTCUSDT", deadline_s=math.nan)
+
+
+async def test_an_order_that_waits_for_the_limits_in_vain_is_named() -> None:
+    throttle = reply({"code": -1015, "msg": "too many"}, status=429, headers={"Retry-After": "60"})
+    async with Peer(throttle) as peer, manager(peer, deadline_s=0.5) as rest:
+        for kind in (RateLimited, DeadlineExceeded):
+            with pytest.raises(kind) as caught:
+                await rest.place_order(replace(LIMIT_BUY, client_order_id="mine"))
+            assert caught.value.client_order_id == "mine"  # type: ignore[attr-defined]
 
 
 async def test_deadlines() -> None:

@@ -226,6 +226,18 @@ async def test_a_duplicate_that_cannot_be_looked_up_stays_unknown() -> None:
         assert [seen.method for seen in peer.seen].count("POST") == 2
 
 
+async def test_a_duplicate_of_our_own_that_cannot_be_looked_up_is_remembered() -> None:
+    refused = reply({"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}, status=401)
+    async with Peer(DUPLICATE, refused) as peer, manager(peer) as rest:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await rest.place_order(LIMIT_BUY)
+        assert rest.metrics().unsettled == 1
+        own_id = caught.value.client_order_id
+        peer.steps = [DUPLICATE, reply({**PLACED, "clientOrderId": own_id})]
+        assert (await rest.place_order(replace(LIMIT_BUY, client_order_id=own_id))).order_id == "7"
+        assert rest.metrics().unsettled == 0
+
+
 VENUES = {
     "binance": ("BTCUSDT", "lost", "none"),
     "gateio": ("BTC_USDT", "t-lost", "t-none"),
