@@ -17,8 +17,8 @@ from cexnet_core.errors import ConfigurationError
 cdef class LineTimer:
     """The recorders of one router, and the slowest messages since they were last taken.
 
-    ``every``: one message of a connection in so many is timed stage by stage, a power of two
-    up to 2**20; 1 takes all, 0 times nothing at all. It may be changed at any time. Raises
+    ``every``: one message of each so many of a connection is timed stage by stage, at a place
+    that changes, so that traffic with a period of its own is sampled fairly. A power of two up to 2**20; 1 takes all, 0 times nothing at all. It may be changed at any time. Raises
     ``ConfigurationError`` for another number.
     """
 
@@ -43,6 +43,8 @@ cdef class LineTimer:
             )
         self.is_on = value > 0
         self._mask = value - 1 if value else 0
+        self._run_bits = int(self._mask).bit_length()
+        self._place_shift = min(63, 64 - self._run_bits)
         # What is under way was not timed from its beginning: stages begin with the next message.
         self.is_staged = False
         self._read_ticks_ns = self._mark_ticks_ns = ticks_ns()

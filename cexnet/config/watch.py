@@ -18,6 +18,9 @@ _logger = logging.getLogger("cexnet.config")
 Stamp = tuple[int, int, int]
 _NEVER: Stamp = (-1, -1, -1)
 
+# Who writes a file in place empties it first, and what there is of it by then may well be valid.
+_SETTLED_S = 0.05
+
 
 class Reconfigurable(Protocol):
     """What a watch needs of a ``TransportFactory``."""
@@ -31,7 +34,8 @@ class ConfigWatch:
 
     The first look compares the file with the configuration in force, later ones with the file
     as it was: by inode, size and time of change, so that files which editors replace are seen
-    too. ``env`` and ``overrides`` are those of ``load_config``.
+    too. A file that changes while it is read is left to the next look. ``env`` and ``overrides``
+    are those of ``load_config``.
 
     ``on_change`` is told which keys have changed. What the file says wrongly, or what cannot
     change, leaves the old configuration in force: ``on_error`` is told, once an error, and it is
@@ -98,6 +102,9 @@ class ConfigWatch:
             return
         try:
             loaded = await asyncio.to_thread(load, self._path, env=self._env, overrides=self._overrides)
+            await asyncio.sleep(_SETTLED_S)
+            if await asyncio.to_thread(_stamp, self._path) != stamp:
+                return
             changed = await self._factory.reconfigure(loaded.config)
         except CexnetError as error:
             if isinstance(error, ConfigurationError):

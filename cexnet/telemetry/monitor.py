@@ -177,9 +177,12 @@ class Monitor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)  # it reports its own failures
         await self._causes.close()
-        for manager in list(self._relieved):
-            await self._restore(manager)
-        self._news.close()
+        try:
+            for manager in list(self._relieved):
+                if manager in self._relieved:  # nobody has removed it meanwhile
+                    await self._restore(manager)
+        finally:
+            self._news.close()
 
     async def __aenter__(self) -> Self:
         self.start()

@@ -88,6 +88,28 @@ async def test_a_broken_file_is_told_once_and_mended(tmp_path: Path, broken: str
         assert heard.changes == [("rest.deadline_s",)]
 
 
+async def test_a_file_is_not_put_in_force_while_it_is_written(tmp_path: Path) -> None:
+    path, heard = tmp_path / "engine.toml", Heard()
+    path.write_text(text(3.0))
+
+    class Writer(dict[str, Any]):
+        """Keywords that let the other program go on when they are read: after the file was."""
+
+        def items(self) -> Any:
+            if not path.read_text():
+                path.write_text(text(4.0))
+            return super().items()
+
+    async with TransportFactory(load_config(path)) as factory:
+        watch = ConfigWatch(path, factory, on_change=heard.changes.append, overrides=Writer(targets={}))
+        await watch.look()
+        path.write_text("")  # which is a whole and valid file, of defaults
+        await watch.look()
+        assert (factory.config.rest.deadline_s, heard.changes) == (3.0, [])
+        await watch.look()
+        assert (factory.config.rest.deadline_s, heard.changes) == (4.0, [("rest.deadline_s",)])
+
+
 async def test_what_the_network_refused_is_tried_again(tmp_path: Path) -> None:
     path, heard, log = tmp_path / "engine.toml", Heard(), Log()
     topics = '{channel="book_ticker", symbol="BTC_USDT"}'
