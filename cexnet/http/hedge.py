@@ -108,9 +108,10 @@ class Hedger:
         self, call: Call[Any], attempt: Callable[[], Coroutine[Any, Any, Response[T]]]
     ) -> Response[T]:
         """The first answer of ``attempt()`` or of its hedge; raises what the first one raised."""
-        reads = self._reads.get(call.endpoint.label)
+        name = call.endpoint.name  # not the path, which may hold an id
+        reads = self._reads.get(name)
         if reads is None:
-            reads = self._reads[call.endpoint.label] = _Reads(self._policy)
+            reads = self._reads[name] = _Reads(self._policy)
         self._seen += 1
         self._saved = min(_SAVED_HEDGES, self._saved + self._policy.share)
         began_ns = ticks_ns()

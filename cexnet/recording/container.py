@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,14 @@ def part_path(path: Path, part: int) -> Path:
     return path if part == 1 else path.with_name(f"{path.stem}-{part}{path.suffix}")
 
 
+def later_parts(path: Path) -> list[Path]:
+    """The files there are of the second part and those behind it, in order."""
+    name = re.compile(re.escape(path.stem) + r"-([1-9]\d*)" + re.escape(path.suffix))
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    numbers = (int(found[1]) for each in beside if (found := name.fullmatch(each.name)))
+    return [part_path(path, number) for number in sorted(numbers) if number > 1]
+
+
 class RecordingWriter:
     """Writes frames to ``path``, and to a further part whenever one has ``max_file_bytes``.
 
@@ -60,9 +69,9 @@ class RecordingWriter:
     def __init__(self, path: Path, exchange: str, *, max_file_bytes: int = 2**30) -> None:
         if max_file_bytes < 1:
             raise ConfigurationError(f"max_file_bytes is {max_file_bytes}; at least 1 is needed")
-        second = part_path(path, 2)
-        if second.exists():
-            raise ConfigurationError(f"{second} exists: it would be taken for a part of {path}")
+        later = later_parts(path)
+        if later:
+            raise ConfigurationError(f"{later[0]} exists: it would be taken for a part of {path}")
         self.path = path
         self.exchange = exchange
         self.max_file_bytes = max_file_bytes

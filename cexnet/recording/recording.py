@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cexnet.recording.capture import Capture, read_capture
-from cexnet.recording.container import DROPPED_TOPIC, METADATA, SEQUENCES, Frame, part_path
+from cexnet.recording.container import DROPPED_TOPIC, METADATA, SEQUENCES, Frame, later_parts
 from cexnet.recording.records import MAGIC, Records
 from cexnet_core.errors import ConfigurationError
 
@@ -21,9 +21,10 @@ class Recording:
 
     Iterate it as often as needed; it reads while it goes. The rest is of the last iteration:
     ``dropped`` frames the recorder could not keep, ``lost`` ones were in chunks that are
-    ``damaged`` now, and ``cut`` is the first part that breaks off (None: none does); what came
-    behind the last whole chunk there is not counted. ``exchange`` is None where the
-    file does not say. Raises ConfigurationError when the file cannot be read or is of another kind.
+    ``damaged`` now, or in parts that are missing, and ``cut`` is the first part that breaks off
+    (None: none does); what came behind the last whole chunk there is not counted. ``exchange``
+    is None where the file does not say. Raises ConfigurationError when the file cannot be read
+    or is of another kind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,14 +43,13 @@ class Recording:
     def __iter__(self) -> Iterator[Frame]:
         self.dropped = self.lost = self.damaged = 0
         self.cut = self._next = None
-        part = 1
-        while (path := part_path(self.path, part)).exists():
+        # A part that is missing hides none behind it: what it held is counted as lost.
+        for path in (self.path, *later_parts(self.path)):
             records = Records(path)
             yield from self._frames(records)
             self.damaged += records.damaged
             if records.is_cut and self.cut is None:
                 self.cut = path
-            part += 1
 
     def _frames(self, records: Records) -> Iterator[Frame]:
         channels: _Channels = {}

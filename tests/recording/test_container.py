@@ -179,6 +179,19 @@ def test_a_part_that_breaks_off_does_not_hide_those_behind_it(tmp_path: Path) ->
     assert recording.lost == len(frames) - len(found) > 0
 
 
+def test_a_part_that_is_missing_does_not_hide_those_behind_it(tmp_path: Path) -> None:
+    frames = made_up(2000)
+    path = tmp_path / "a.mcap"
+    assert write(path, frames, flush_every=50, max_file_bytes=8000) > 4
+    for part in (2, 3):
+        (tmp_path / f"a-{part}.mcap").unlink()
+    (tmp_path / "a-old.mcap").write_bytes(b"of somebody else")
+    recording = Recording(path)
+    found = list(recording)
+    assert found[-1] == frames[-1]
+    assert recording.lost == len(frames) - len(found) > 0
+
+
 def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:
     frames = made_up(2000)
     path = tmp_path / "a.mcap"
@@ -207,7 +220,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="exists"):
         RecordingWriter(path, "binance")
     assert path.read_bytes() == before
-    (tmp_path / "b-2.mcap").touch()
+    (tmp_path / "b-3.mcap").touch()
     with pytest.raises(ConfigurationError, match="part of"):
         RecordingWriter(tmp_path / "b.mcap", "binance")
     assert not (tmp_path / "b.mcap").exists()
