@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cexnet.http.answers import Response
 from cexnet.http.clock_sync import ClockMetrics, ClockSync
 from cexnet.http.endpoint import Priority
-from cexnet_core.clock import now_ns
+from cexnet_core.clock import now_ns, ticks_ns
 from cexnet_core.errors import CexnetError
 
 _logger = logging.getLogger("cexnet.http")
@@ -130,10 +130,15 @@ class HostClock:
         self._syncs += 1
         try:
             for _ in range(_SAMPLES):
+                asked_ns = ticks_ns()
                 response = await member.ask(lane, deadline - loop.time())
+                unsent = response.timings
+                unsent_ns = unsent.limit_wait_ns + unsent.sign_ns + unsent.pool_wait_ns
+                # Until now, not until the first byte: the body and our turn may come much later, and
+                # what seems quicker than it was would be believed before every honest sample.
                 self.sync.add(
                     received_ns=now_ns(),
-                    round_trip_ns=response.timings.first_byte_ns,
+                    round_trip_ns=ticks_ns() - asked_ns - unsent_ns,
                     server_ns=response.data,
                 )
         except BaseException:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
 
 from cexnet_core.errors import ConfigurationError
 from tests.http.client import PLACED, manager
-from tests.http.peer import Peer, Seen, Step, drop, reply
+from tests.http.peer import Peer, Seen, Step, drop, head, reply
 
 
 def ahead(by_s: float) -> Step:
@@ -39,6 +40,20 @@ async def test_it_samples_from_the_first_call_on_without_being_asked() -> None:
         signed = [seen for seen in peer.seen if seen.path == "/api/v3/order"]
         assert int(signed[1].query["timestamp"]) - int(signed[0].query["timestamp"]) > 90_000
         assert signed[0].query["recvWindow"] == signed[1].query["recvWindow"] == "5000"
+
+
+async def test_a_body_that_lags_behind_its_head_is_no_quick_answer() -> None:
+    async def lagging(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        body = json.dumps({"serverTime": time.time_ns() // 1_000_000}).encode()
+        writer.write(head(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}))
+        await writer.drain()
+        await asyncio.sleep(0.1)  # on the way, the server's stamp grows old
+        writer.write(body)
+
+    async with Peer(lagging) as peer, manager(peer) as rest:
+        await rest.sync_clock()
+        clock = rest.metrics().clock
+        assert abs(clock.offset_ns) <= clock.error_bound_ns  # both clocks are this machine's
 
 
 async def test_close_ends_its_task() -> None:
