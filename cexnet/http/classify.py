@@ -70,6 +70,9 @@ _RETRYABLE: frozenset[ErrorClass] = frozenset({"clock", "rate", "retry"})
 
 _STATUSES: dict[int, ErrorClass] = {401: "auth", 408: "unknown", 418: "ban", 429: "rate"}
 _EXCERPT = 200
+# More is no code and no sentence, and whoever logs or masks 16 MB of it stops the loop for seconds.
+_LONGEST_CODE = 100
+_LONGEST_MESSAGE = 2000
 _DECIMAL = re.compile(r"\d{1,12}(\.\d{1,9})?").fullmatch
 
 
@@ -139,7 +142,7 @@ class TableErrors(ExceptionHandlerStrategy):
         """See ExceptionHandlerStrategy."""
         return self._undecided(
             call,
-            f"HTTP {answer.status} with a body that cannot be read ({reason}; content type"
+            f"HTTP {answer.status} with a body that cannot be read ({reason[:_LONGEST_MESSAGE]}; content type"
             f" {answer.headers.get('Content-Type', 'not given')!r}): {_excerpt(answer.body)}",
             status=answer.status,
         )
@@ -194,9 +197,9 @@ class TableErrors(ExceptionHandlerStrategy):
             return "", _excerpt(body)
         code = envelope.get(self.table.code_field)
         message = envelope.get(self.table.message_field)
-        if not isinstance(code, str | int) or isinstance(code, bool):
+        if not isinstance(code, str | int) or isinstance(code, bool) or len(str(code)) > _LONGEST_CODE:
             return "", _excerpt(body)
-        return str(code), message if isinstance(message, str) else ""
+        return str(code), message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
 
     def _class_of(self, call: Call[Any], status: int, code: str, message: str) -> ErrorClass | None:
         table = self.table

@@ -43,6 +43,7 @@ from cexnet_core.secret import Secret
 T = TypeVar("T")
 
 _CLOSE_TIMEOUT_S = 5.0
+_LARGEST_BODY = 2**40  # far above any memory, and far below what sizes in C can count to
 _BREAKER = BreakerPolicy()
 
 
@@ -94,6 +95,10 @@ class RestManager(AnyRequest):
         self._variants = Variants(strategies, policy if policy is not None else MetricsPolicy())
         if not deadline_s > 0 or connections < 1 or max_body_bytes < 1:
             raise ConfigurationError("deadline_s, connections and max_body_bytes must all be above zero")
+        if max_body_bytes > _LARGEST_BODY:
+            raise ConfigurationError(
+                f"max_body_bytes={max_body_bytes}: at most {_LARGEST_BODY} can be one body"
+            )
         if clock_every_s is not None and clock_every_s <= 0:
             raise ConfigurationError("clock_every_s must be above zero, or None for no background task")
         self.name = name

@@ -199,6 +199,14 @@ def test_bodies_that_are_no_envelope_are_quoted_not_crashed_on(body: bytes) -> N
     assert error.exchange_code == ""
 
 
+@pytest.mark.parametrize("body", [{"code": -1102, "msg": "sign " * 10**6}, {"code": "1" * 10**6, "msg": "x"}])
+def test_of_a_refusal_without_an_end_a_part_is_kept(body: dict[str, Any]) -> None:
+    found = refusal(binance_rest, ORDER, answer(400, body))
+    assert isinstance(found, errors.ExchangeError)
+    assert found.outcome == "rejected"
+    assert len(str(found)) + len(found.exchange_message) + len(found.exchange_code) < 5_000
+
+
 def test_a_418_is_a_ban_whatever_its_code() -> None:
     given = answer(418, {"code": -1003, "msg": "Way too many requests"}, Retry_After="120")
     error = refusal(binance_rest, READ, given)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hmac
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -340,6 +341,16 @@ async def test_closing_fails_what_runs_and_leaves_no_socket() -> None:
         with pytest.raises(RequestNotSent, match="closed"):
             await rest.ping()
         assert len(peer.seen) == 2
+
+
+async def test_a_bound_that_no_body_could_reach_is_refused_and_a_huge_one_works() -> None:
+    packed = reply(body=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+    async with Peer(packed) as peer:
+        for unbounded in (sys.maxsize, sys.maxsize + 1):
+            with pytest.raises(ConfigurationError, match="max_body_bytes"):
+                manager(peer, max_body_bytes=unbounded)
+        async with manager(peer, max_body_bytes=2**40) as rest:
+            await rest.ping()
 
 
 async def test_wrong_use_is_refused_before_anything_is_sent() -> None:
