@@ -18,7 +18,8 @@ cdef class LineTimer:
     """The recorders of one router, and the slowest messages since they were last taken.
 
     ``every``: one message of each so many of a connection is timed stage by stage, at a place
-    that changes, so that traffic with a period of its own is sampled fairly. A power of two up to 2**20; 1 takes all, 0 times nothing at all. It may be changed at any time. Raises
+    that changes, so that traffic with a period of its own is sampled fairly. A power of two up to
+    2**20; 1 takes all, 0 times nothing at all. It may be changed at any time. Raises
     ``ConfigurationError`` for another number.
     """
 
