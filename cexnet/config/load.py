@@ -50,6 +50,8 @@ def load_config(path: str | Path | None = None, *, env: str | None = None, **ove
 
 def config_from_dict(tree: dict[str, Any]) -> Config:
     """Validate a plain tree. Raises ConfigurationError naming the key and what is allowed."""
+    if not isinstance(tree, Mapping):
+        raise ConfigurationError(f"configuration: expected a dict of tables, got {type(tree).__name__}")
     merged = merge([Layer("the given tree", tree)])
     return _convert(merged, strict=True, read_secrets=True)
 

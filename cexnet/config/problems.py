@@ -15,12 +15,11 @@ from typing import Any
 import msgspec
 
 from cexnet.config.layers import Merged, Path
+from cexnet.config.secrecy import is_public, shown
 from cexnet_core.errors import ConfigurationError
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<where>[^`]*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\[\d+\]|[^.\[\]]+")  # of a place such as ``exchange.binance.subscriptions[0].channel``
-# Nothing of these tables is repeated in a message: a secret may stand under a wrong key.
-_CONFIDENTIAL = frozenset({"credentials", "proxy"})
 
 
 def explain(error: msgspec.ValidationError, tree: Any, kind: type, above: Path, merged: Merged) -> str:
@@ -35,7 +34,11 @@ def explain(error: msgspec.ValidationError, tree: Any, kind: type, above: Path, 
     path = (*above, *below)
     if allowed := _choices(wanted):
         what = f"choose one of {', '.join(allowed)}"
-    found = "" if value is None or isinstance(value, Mapping) or not is_public(path) else f" = {value!r}"
+    found = (
+        ""
+        if value is None or isinstance(value, Mapping) or not is_public(path)
+        else f" = {shown(path, value)!r}"
+    )
     return f"configuration: {_key(path)}{found} ({_source(path, merged)}): {what[:1].lower()}{what[1:]}"
 
 
@@ -86,11 +89,6 @@ def fields_of(kind: Any) -> dict[str, Any]:
     if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct)):
         return {name: hint for name, hint in typing.get_type_hints(kind).items() if not name.startswith("_")}
     return {}
-
-
-def is_public(path: Path) -> bool:
-    """Whether the value at ``path`` may be shown."""
-    return _CONFIDENTIAL.isdisjoint(path)
 
 
 def _key(path: Path) -> str:

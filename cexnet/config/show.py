@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,14 +10,9 @@ import msgspec
 
 from cexnet.config.layers import DEFAULT, Path
 from cexnet.config.load import Loaded
-from cexnet.config.problems import fields_of, is_public
+from cexnet.config.problems import fields_of
+from cexnet.config.secrecy import shown
 from cexnet.config.tree import Config
-
-_MASK = "****"
-# Nothing connects to a URL with a login or a query, but somebody may look at what is wrong with it.
-_LOGIN = re.compile(r"(^|//)[^/?#]*@")
-_QUERY = re.compile(r"[?#].*", re.DOTALL)
-_ARGUMENT = re.compile(r"[^?&#]+")
 
 
 class Row(NamedTuple):
@@ -34,7 +28,7 @@ def rows(loaded: Loaded) -> list[Row]:
     return [
         Row(
             ".".join(path),
-            _shown(path[-1], value) if is_public(path) or value is None else _MASK,
+            shown(path, list(msgspec.to_builtins(value)) if isinstance(value, tuple) else value),
             _source(loaded, path),
         )
         for path, value in leaves_of(loaded.config)
@@ -53,24 +47,6 @@ def as_toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(as_toml, value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
-
-
-def _shown(key: str, value: Any) -> Any:
-    """Lists as they are written in a file, URLs without what may be secret; other values as they are."""
-    if isinstance(value, str):
-        return _without_secrets(value) if key.endswith("_url") or "://" in value else value
-    return list(msgspec.to_builtins(value)) if isinstance(value, tuple) else value
-
-
-def _without_secrets(url: str) -> str:
-    """The names of a query stay, its values and a login do not."""
-    masked = _LOGIN.sub(rf"\g<1>{_MASK}@", url)
-    return _QUERY.sub(lambda query: _ARGUMENT.sub(_masked, query[0]), masked)
-
-
-def _masked(argument: re.Match[str]) -> str:
-    name, equals, _ = argument[0].partition("=")
-    return f"{name}={_MASK}" if equals else _MASK
 
 
 def leaves_of(config: Config) -> Iterator[tuple[Path, Any]]:

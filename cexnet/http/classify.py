@@ -242,12 +242,18 @@ class TableErrors(ExceptionHandlerStrategy):
         )
 
     def _retry_after_s(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds to wait by Retry-After or the reset header, as given."""
-        after = _seconds(headers.get("Retry-After", ""))
-        if after is None and self.table.reset_header:
-            reset = _seconds(headers.get(self.table.reset_header, ""))
-            after = None if reset is None else max(0.0, reset - _server_s(headers))
-        return after
+        """Seconds to wait by Retry-After (RFC 9110 section 10.2.3) or the reset header.
+
+        A moment, in either header, is one of the exchange's clock.
+        """
+        told = headers.get("Retry-After", "")
+        after = _seconds(told)
+        if after is not None:
+            return after
+        until = _epoch_s(told)
+        if until is None and self.table.reset_header:
+            until = _seconds(headers.get(self.table.reset_header, ""))
+        return None if until is None else max(0.0, until - _server_s(headers))
 
     def _undecided(
         self,
@@ -290,16 +296,21 @@ def _starts_like_error(body: bytes, code_field: str) -> bool:
 
 
 def _seconds(text: str) -> float | None:
-    """A number of seconds; the date form of Retry-After is not used by exchanges."""
     return float(text) if _DECIMAL(text) else None
+
+
+def _epoch_s(date: str) -> float | None:
+    """An HTTP date in epoch seconds; ``None`` for what is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _server_s(headers: Mapping[str, str]) -> float:
     """The exchange's clock as it answered, epoch seconds; ours where it does not say."""
-    try:
-        return parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
-        return now_ns() / 1e9
+    told = _epoch_s(headers.get("Date", ""))
+    return now_ns() / 1e9 if told is None else told
 
 
 def _excerpt(body: bytes) -> str:

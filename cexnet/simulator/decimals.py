@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _DECIMAL = re.compile(r"([0-9]{1,20})(?:\.([0-9]{0,20}))?\Z")
 _MAX_CACHED = 65_536
+
+
+def whole(text: str) -> int | None:
+    """The whole number that ``text`` is; ``None`` when it is none, or has more digits than a 64-bit one."""
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def parse_units(text: str, decimals: int) -> int:

@@ -147,6 +147,22 @@ def test_wrong_credentials_are_those_of_an_exchange_and_not_shown(tmp_path: Path
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_login_in_a_url_is_not_repeated_wherever_it_stands() -> None:
+    for wrong in (
+        {"exchange": {"gateio": {"rest_url": ["https://me:s3cret@host"]}}},
+        {"exchange": {"gateio": {"websocket_url": {"url": "wss://host?key=s3cret"}}}},
+        {"rest": {"deadline_s": "https://me:s3cret@host"}},
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            config_from_dict(wrong)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_what_is_no_tree_is_said_to_be_none() -> None:
+    with pytest.raises(ConfigurationError, match="expected a dict of tables, got NoneType"):
+        config_from_dict(None)  # type: ignore[arg-type]
+
+
 def test_a_key_that_is_no_text_is_refused_by_its_name() -> None:
     with pytest.raises(ConfigurationError, match=r"rest\.1 \(keyword\) is not known"):
         load_config(rest={1: 2})

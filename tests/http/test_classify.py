@@ -238,10 +238,18 @@ def test_gateio_reset_header_gives_the_pause() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "inf", "1e400", "Wed, 21 Oct 2026"])
-def test_a_retry_after_that_is_no_number_is_none(text: str) -> None:
+def test_a_retry_after_that_is_neither_number_nor_date_is_none(text: str) -> None:
     error = refusal(binance_rest, READ, answer(429, b"", Retry_After=text))
     assert error is not None
     assert error.retry_after_s is None
+
+
+def test_a_retry_after_that_is_a_date_is_one_of_the_exchanges_clock() -> None:
+    for until, wait_s in (("Wed, 16 Nov 5138 09:46:29 GMT", 7.0), ("Tue, 15 Nov 5138 09:46:29 GMT", 0.0)):
+        given = answer(418, b"", Retry_After=until, Date="Wed, 16 Nov 5138 09:46:22 GMT")
+        error = refusal(binance_rest, READ, given)
+        assert isinstance(error, errors.Banned)
+        assert error.retry_after_s == wait_s
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from cexnet.simulator.decimals import whole
 from cexnet.simulator.personas.binance_formats import Answer, bad, missing
 from cexnet_core.errors import ConfigurationError
 
@@ -43,7 +44,7 @@ class BinanceAuth:
         """
         if not key:
             raise Answer(401, -2014, "API-key format invalid.")
-        if not hmac.compare_digest(key.encode(), self._sim.api_key.encode()):
+        if not hmac.compare_digest(key.encode(errors="surrogateescape"), self._sim.api_key.encode()):
             self._sim.stats.signature_failures += 1
             raise Answer(401, -2015, "Invalid API-key, IP, or permissions for action.")
         if not params.get("signature"):
@@ -57,12 +58,13 @@ class BinanceAuth:
     def check_time(self, params: dict[str, str]) -> None:
         """``timestamp`` must lie within ``recvWindow`` of our clock."""
         stamp = params.get("timestamp", "")
-        if not stamp.isdigit():
+        sent = whole(stamp)
+        if sent is None:
             raise missing("timestamp")
         window = params.get("recvWindow", "5000")
         if not re.fullmatch(r"\d{1,5}(\.\d{1,3})?", window) or float(window) > _MOST_WINDOW_MS:
             raise bad(-1131, "recvWindow must be less than 60000.")
-        sent_ms = int(stamp) // 1000 if len(stamp) > 14 else int(stamp)
+        sent_ms = sent // 1000 if len(stamp) > 14 else sent
         server_ms = self._sim.server_ms()
         if sent_ms > server_ms + 1000:
             text = "Timestamp for this request was 1000ms ahead of the server's time."

@@ -6,7 +6,7 @@ from typing import Any
 
 from cexnet.simulator.account import FEE_PPM, AccountOrder
 from cexnet.simulator.book import BUY
-from cexnet.simulator.decimals import format_units, parse_units
+from cexnet.simulator.decimals import format_units, parse_units, whole
 from cexnet.simulator.market import Market
 
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
@@ -33,8 +33,7 @@ def missing(name: str) -> Answer:
 
 def depth_weight(params: dict[str, str]) -> int:
     """Request weight of a depth snapshot by its ``limit``."""
-    limit = params.get("limit", "100")
-    wanted = int(limit) if limit.isdigit() else 100
+    wanted = whole(params.get("limit", "100")) or 100
     return next((weight for most, weight in _DEPTH_WEIGHTS if wanted <= most), 250)
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from cexnet.simulator.account import ASSET_DECIMALS, AccountOrder, Refused
 from cexnet.simulator.book import BUY, SELL, TimeInForce
-from cexnet.simulator.decimals import format_units
+from cexnet.simulator.decimals import format_units, whole
 from cexnet.simulator.limits import Verdict
 from cexnet.simulator.market import Market
 from cexnet.simulator.personas.base import now_ms
@@ -38,7 +38,7 @@ from cexnet.simulator.personas.words import BinanceWords, json_answer
 if TYPE_CHECKING:
     from cexnet.simulator.server import Simulator
 
-_SIGNATURE = re.compile(r"&?signature=([^&]*)")
+_SIGNATURE = re.compile(r"(?:^|&)signature=[^&]*")
 _CLIENT_ID = re.compile(r"[a-zA-Z0-9-_]{1,36}\Z")
 _LOT_MAX = 10**12  # "no quantity bound" for an order given in quote currency
 _TIME_IN_FORCE: dict[str, TimeInForce] = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
@@ -95,7 +95,7 @@ class BinanceRest:
         async def handle(request: web.Request) -> web.Response:
             self._sim.stats.rest_requests += 1
             query = request.raw_path.partition("?")[2]
-            body = (await request.read()).decode()
+            body = (await request.read()).decode(errors="replace")
             params = dict(parse_qsl(query, keep_blank_values=True))
             params.update(parse_qsl(body, keep_blank_values=True))
             host = request.remote or ""
@@ -173,11 +173,14 @@ class BinanceRest:
         if recorded is not None:
             return recorded
         market = self._market(params)
-        limit = min(5000, int(params.get("limit") or 100))
+        limit = whole(params.get("limit") or "100")
+        if not limit:
+            text = "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'."
+            raise bad(-1100, text)
         return {
             "lastUpdateId": market.book.sequence,
-            "bids": [level(market, entry) for entry in market.book.levels(BUY, limit)],
-            "asks": [level(market, entry) for entry in market.book.levels(SELL, limit)],
+            "bids": [level(market, entry) for entry in market.book.levels(BUY, min(5000, limit))],
+            "asks": [level(market, entry) for entry in market.book.levels(SELL, min(5000, limit))],
         }
 
     def _book_ticker(self, params: dict[str, str]) -> Any:
@@ -309,7 +312,10 @@ class BinanceRest:
         if not order_id and not client_id:
             text = "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
             raise bad(-1102, text)
-        number = int(order_id) if order_id.isdigit() else None
+        number = whole(order_id)
+        if order_id and number is None:
+            text = "Illegal characters found in parameter 'orderId'; legal range is '^[0-9]{1,20}$'."
+            raise bad(-1100, text)
         return self._sim.account.find(symbol, number, client_id)
 
     def _market(self, params: dict[str, str]) -> Market:

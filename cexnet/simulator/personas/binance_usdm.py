@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from cexnet.simulator.book import BUY, SELL
-from cexnet.simulator.decimals import Formatter, format_units
+from cexnet.simulator.decimals import Formatter, format_units, whole
 from cexnet.simulator.market import DepthChange, Market, Ticker, Trade
 from cexnet.simulator.personas.base import compact, now_ms
 from cexnet.simulator.personas.binance import BinancePersona
@@ -123,7 +123,7 @@ class BinanceUsdmPersona(BinancePersona):
                     format_units(price, spec.price_decimals, spec.price_decimals),
                     format_units(lots, spec.quantity_decimals, spec.quantity_decimals),
                 ]
-                for price, lots in market.book.levels(side, int(limit) if limit.isdigit() else 500)
+                for price, lots in market.book.levels(side, whole(limit) or 500)
             ]
         return self._answer(200, answer)
 

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from cexnet.simulator.account import ASSET_DECIMALS, AccountOrder, Refused
 from cexnet.simulator.book import BUY, SELL, TimeInForce
-from cexnet.simulator.decimals import format_short, parse_units
+from cexnet.simulator.decimals import format_short, parse_units, whole
 from cexnet.simulator.limits import Verdict, WindowLimit
 from cexnet.simulator.market import Market
 from cexnet.simulator.personas.base import compact, now_ms
@@ -124,7 +124,9 @@ class GateRest:
         for name in ("KEY", "SIGN", "Timestamp"):
             if not request.headers.get(name):
                 raise _Answer(401, "MISSING_REQUIRED_HEADER", f"Missing required header: {name}")
-        if not hmac.compare_digest(request.headers["KEY"].encode(), self._sim.api_key.encode()):
+        if not hmac.compare_digest(
+            request.headers["KEY"].encode(errors="surrogateescape"), self._sim.api_key.encode()
+        ):
             self._sim.stats.signature_failures += 1
             raise _Answer(401, "INVALID_KEY", "Invalid key provided")
         stamp = request.headers["Timestamp"]
@@ -132,7 +134,7 @@ class GateRest:
             skew_s = abs(self._sim.server_ms() / 1000 - float(stamp))
         except ValueError as error:
             raise _Answer(401, "INVALID_PARAM_VALUE", "Invalid Timestamp header") from error
-        if skew_s > _CLOCK_TOLERANCE_S:
+        if not skew_s <= _CLOCK_TOLERANCE_S:  # NaN neither
             text = f"gap between request Timestamp and server time exceeds {_CLOCK_TOLERANCE_S}"
             raise _Answer(403, "REQUEST_EXPIRED", text)
         path, _, query = request.raw_path.partition("?")
@@ -174,8 +176,8 @@ class GateRest:
         if recorded is not None:
             return recorded
         market = self._market(params)
-        limit = params.get("limit", "10")
-        if not limit.isdigit() or not 0 < int(limit) <= 1000:
+        limit = whole(params.get("limit", "10"))
+        if limit is None or not 0 < limit <= 1000:
             raise _invalid("Invalid limit")
         spec, at_ms = market.spec, now_ms()
         answer: dict[str, Any] = {"id": market.book.sequence} if params.get("with_id") == "true" else {}
@@ -183,7 +185,7 @@ class GateRest:
         for name, side in (("asks", SELL), ("bids", BUY)):
             answer[name] = [
                 [format_short(price, spec.price_decimals), format_short(lots, spec.quantity_decimals)]
-                for price, lots in market.book.levels(side, int(limit))
+                for price, lots in market.book.levels(side, limit)
             ]
         return answer
 
@@ -282,8 +284,7 @@ class GateRest:
 
     def _find(self, params: dict[str, str]) -> AccountOrder:
         symbol, wanted = self._market(params).spec.symbol, params["order_id"]
-        number = int(wanted) if wanted.isdigit() else None
-        return self._sim.account.find(symbol, number, wanted)
+        return self._sim.account.find(symbol, whole(wanted), wanted)
 
     def _market(self, params: dict[str, str], name: str = "currency_pair") -> Market:
         pair = params.get(name)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from cexnet.simulator.account import ASSET_DECIMALS, AccountOrder, Refused
 from cexnet.simulator.book import BUY, SELL, TimeInForce
-from cexnet.simulator.decimals import format_short, format_units, parse_units
+from cexnet.simulator.decimals import format_short, format_units, parse_units, whole
 from cexnet.simulator.limits import Verdict, WindowLimit
 from cexnet.simulator.market import Market
 from cexnet.simulator.personas.base import compact, now_ms
@@ -25,7 +25,7 @@ from cexnet.simulator.personas.mexc_private import ORDER_PREFIX, ListenKeys
 if TYPE_CHECKING:
     from cexnet.simulator.server import Simulator
 
-_SIGNATURE = re.compile(r"&?signature=([^&]*)")
+_SIGNATURE = re.compile(r"(?:^|&)signature=[^&]*")
 _LOT_MAX = 10**12  # "no quantity bound" for an order given in quote currency
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "CANCELED"}
 _TIME_IN_FORCE: dict[str, TimeInForce] = {
@@ -92,7 +92,7 @@ class MexcRest:
         async def handle(request: web.Request) -> web.Response:
             self._sim.stats.rest_requests += 1
             query = request.raw_path.partition("?")[2]
-            body = (await request.read()).decode()
+            body = (await request.read()).decode(errors="replace")
             params = dict(parse_qsl(query, keep_blank_values=True))
             params.update(parse_qsl(body, keep_blank_values=True))
             verdict = limit.take(request.remote or "", weight)
@@ -118,19 +118,20 @@ class MexcRest:
     def _check_signature(self, key: str, query: str, body: str, params: dict[str, str]) -> None:
         if not key:
             raise _Answer(400, 400, "api key required")
-        if not hmac.compare_digest(key.encode(), self._sim.api_key.encode()):
+        if not hmac.compare_digest(key.encode(errors="surrogateescape"), self._sim.api_key.encode()):
             self._sim.stats.signature_failures += 1
             raise _Answer(400, 10072, "Api key info invalid")
         if not params.get("signature"):
             raise _missing("signature")
         stamp = params.get("timestamp", "")
-        if not stamp.isdigit():
+        sent_ms = whole(stamp)
+        if sent_ms is None:
             raise _missing("timestamp")
-        window = params.get("recvWindow", "5000")
-        if not window.isdigit() or int(window) > 60_000:
+        window_ms = whole(params.get("recvWindow", "5000"))
+        if window_ms is None or window_ms > 60_000:
             raise _Answer(400, 700005, "recvWindow must less than 60000")
-        late_ms = self._sim.server_ms() - int(stamp)
-        if late_ms <= -1000 or late_ms > int(window):
+        late_ms = self._sim.server_ms() - sent_ms
+        if late_ms <= -1000 or late_ms > window_ms:
             text = "Timestamp for this request is outside of the recvWindow."
             raise _Answer(400, 700003, text)
         payload = _SIGNATURE.sub("", query) + _SIGNATURE.sub("", body)
@@ -164,8 +165,8 @@ class MexcRest:
     def _depth(self, params: dict[str, str]) -> Any:
         market = self._market(params)
         spec = market.spec
-        limit = params.get("limit") or "100"
-        if not limit.isdigit():
+        limit = whole(params.get("limit") or "100")
+        if limit is None:
             raise _Answer(400, 33333, "param error")
         sides = {
             name: [
@@ -173,7 +174,7 @@ class MexcRest:
                     format_units(p, spec.price_decimals, spec.price_decimals),
                     format_short(q, spec.quantity_decimals),
                 ]
-                for p, q in market.book.levels(side, min(5000, int(limit)))
+                for p, q in market.book.levels(side, min(5000, limit))
             ]
             for name, side in (("bids", BUY), ("asks", SELL))
         }
@@ -293,8 +294,9 @@ class MexcRest:
         order_id, client_id = params.get("orderId", ""), params.get("origClientOrderId", "")
         if not order_id and not client_id:
             raise _missing("orderId")
-        digits = order_id.removeprefix(ORDER_PREFIX)
-        number = int(digits) if digits.isdigit() else (-1 if order_id else None)
+        number = whole(order_id.removeprefix(ORDER_PREFIX))
+        if number is None and order_id:
+            number = -1
         return self._sim.account.find(symbol, number, client_id)
 
     def _market(self, params: dict[str, str]) -> Market:

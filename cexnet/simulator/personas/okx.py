@@ -14,7 +14,7 @@ from aiohttp import web
 
 from cexnet.simulator.book import BUY, SELL
 from cexnet.simulator.connection import text_frame
-from cexnet.simulator.decimals import Formatter, format_short
+from cexnet.simulator.decimals import Formatter, format_short, whole
 from cexnet.simulator.market import Candle, DepthChange, Market, Ticker, Trade
 from cexnet.simulator.personas.base import Persona, Session, compact, now_ms
 from cexnet.simulator.personas.words import RestWords
@@ -244,7 +244,7 @@ class OkxPersona(Persona):
         if market is None:
             return self._answer("51001", "Instrument ID does not exist", [])
         depth = request.query.get("sz", "1")
-        count = min(_BOOK_LEVELS, int(depth) if depth.isdigit() else 1)
+        count = min(_BOOK_LEVELS, whole(depth) or 1)
         price, size = self._prices[market.spec.symbol], self._sizes[market.spec.symbol]
         book: dict[str, Any] = {"ts": str(now_ms()), "seqId": market.book.sequence}
         for name, side in (("bids", BUY), ("asks", SELL)):
