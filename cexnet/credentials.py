@@ -54,7 +54,16 @@ class Credentials:
         secrets. Raises ConfigurationError naming the variable that is missing, given
         twice, or names a file that cannot be read.
         """
-        known = os.environ if environment is None else environment
+        try:
+            return cls._from(prefix, os.environ if environment is None else environment)
+        except ConfigurationError as error:
+            trouble = str(error)
+        # Raised out here, its traceback carries no frame that holds the environment.
+        del environment
+        raise ConfigurationError(trouble)
+
+    @classmethod
+    def _from(cls, prefix: str, known: Mapping[str, str]) -> Self:
         found = {}
         for name in (each.name for each in fields(cls)):
             variable = f"{prefix}_{name.upper()}"
@@ -101,8 +110,9 @@ def _from_variable(variable: str, environment: Mapping[str, str]) -> Secret | No
 def _from_file(path: str, name: str) -> Secret:
     try:
         value = Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"{name}: cannot read {path}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a zero byte in a path is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"{name}: cannot read {path!r}: {reason}") from None
     return _secret(value.rstrip(b"\r\n"), f"{name} (file {path})")
 
 

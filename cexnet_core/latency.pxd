@@ -43,6 +43,7 @@ cdef class LatencyRecorder:
     cdef int64_t _min
     cdef int64_t _max
     cdef double _total_ns
+    cdef int64_t _resets            # a copy has those of its original
 
     cdef void _settle(self) noexcept nogil
     cdef int64_t _percentile(self, double p) noexcept nogil

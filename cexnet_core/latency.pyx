@@ -190,6 +190,7 @@ cdef class LatencyRecorder:
         """A recorder with the same histogram, extremes and totals, and an empty ring of one."""
         cdef LatencyRecorder twin = LatencyRecorder(1)
         twin.merge(self)
+        twin._resets = self._resets
         return twin
 
     def since(self, LatencyRecorder earlier not None):
@@ -206,6 +207,8 @@ cdef class LatencyRecorder:
         cdef int last = -1
         self._settle()
         earlier._settle()
+        if earlier._resets != self._resets:
+            raise ConfigurationError(NOT_EARLIER)
         if earlier._count and (earlier._min < self._min or earlier._max > self._max):
             raise ConfigurationError(NOT_EARLIER)
         for bucket in range(cexnet_bucket(self._min), cexnet_bucket(self._max) + 1 if self._count else 0):
@@ -245,6 +248,7 @@ cdef class LatencyRecorder:
         self._min = INT64_MAX
         self._max = 0
         self._total_ns = 0.0
+        self._resets += 1
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self._ring, self.capacity * sizeof(int64_t), 1, flags)

@@ -57,6 +57,7 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
         "damaged_chunks": source.damaged,
         "lost_to_damage": source.lost,
         "cut": source.cut is not None,
+        "left_out": [other.name for other in source.left_out],
         "seconds": elapsed_ns / 1e9,
     }
     if as_json:
@@ -87,6 +88,8 @@ def _print(path: Path, replay: Replay, result: dict[str, Any], source: Recording
         )
     if source.cut is not None:
         console.print(f"{source.cut.name} breaks off: this is what it holds", markup=False)
+    for other in source.left_out:
+        console.print(f"{other.name} is of another recording and was left out", markup=False)
 
 
 def _ignore(event: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Path = tuple[str, ...]
+_PLACES = frozenset({"env", "file", "keyring"})  # as ``credentials.secret_from`` reads them
 DEFAULT = "default"  # the source of what nobody has set
 
 
@@ -46,10 +47,14 @@ def merge(layers: Sequence[Layer]) -> Merged:
 
 
 def leaves(tree: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value that is not a table, with its path; an empty table counts as a value."""
+    """Every value that is not a table, with its path.
+
+    An empty table counts as a value, and so does one that says where a secret is kept: another
+    place takes the place of the first, not a key of it.
+    """
     for key, value in tree.items():
         path = (*above, key)
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and not _is_place(path, value):
             yield from leaves(value, path)
         else:
             yield path, value
@@ -62,9 +67,13 @@ def put(tree: dict[str, Any], path: Path, value: Any) -> None:
         if not isinstance(below, dict):
             below = tree[key] = {}
         tree = below
-    if isinstance(value, Mapping) and isinstance(tree.get(path[-1]), dict):
+    if isinstance(value, Mapping) and not value and isinstance(tree.get(path[-1]), dict):
         return  # an empty table over a full one changes nothing
     tree[path[-1]] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _is_place(path: Path, table: Mapping[str, Any]) -> bool:
+    return path[-2:-1] == ("credentials",) and not _PLACES.isdisjoint(table)
 
 
 def _hides(upper: Path, lower: Path) -> bool:

@@ -45,7 +45,10 @@ def load_config(path: str | Path | None = None, *, env: str | None = None, **ove
     ``overrides`` are tables or values of the tree: ``load_config(p, rest={"deadline_s": 2})``.
     Raises ConfigurationError that names the file, key, value and what is allowed.
     """
-    return load(path, env=env, overrides=overrides).config
+    try:
+        return load(path, env=env, overrides=overrides).config
+    finally:
+        del overrides
 
 
 def config_from_dict(tree: dict[str, Any]) -> Config:
@@ -68,7 +71,8 @@ def load(
         return _load(path, env, overrides, environ)
     except ConfigurationError as error:
         trouble = str(error)
-    # Raised out here, it carries no frame that holds what the file says.
+    # Raised out here, it carries no frame that holds what the file, the environment or a keyword says.
+    del environ, overrides
     raise ConfigurationError(trouble)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
+from cexnet.config.secrecy import shown
 from cexnet.credentials import Credentials
 from cexnet.http.breaker import BreakerPolicy
 from cexnet.http.hedge import HedgePolicy
@@ -50,6 +51,8 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:
             raise ValueError("client_key without client_certificate: give both, or one file with both")
+        if self.proxy is not None and not _is_url(self.proxy):
+            raise ValueError("proxy must be a URL like http://user:password@host:3128 or socks5://host:1080")
 
     def __repr__(self) -> str:
         host = urlsplit(self.proxy).hostname if self.proxy else None
@@ -68,7 +71,7 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.client_certificate is not None:
                 context.load_cert_chain(self.client_certificate, self.client_key)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:  # a zero byte in a path is a ValueError
             files = ", ".join(filter(None, (self.ca_file, self.client_certificate, self.client_key)))
             raise ConfigurationError(f"network: cannot use {files} for TLS: {error}") from None
         return context
@@ -179,6 +182,13 @@ class ExchangeConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rest: RestConfig | None = None
     subscriptions: tuple[SubscriptionConfig, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = []
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            parts.append(f"{name}={(shown((name,), value) if isinstance(value, str) else value)!r}")
+        return f"ExchangeConfig({', '.join(parts)})"
+
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole tree. An exchange without a table of its own gets the defaults."""
@@ -209,6 +219,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def rest_of(self, name: str) -> RestConfig:
         """What holds for the requests to the exchange ``name``."""
         return self.of(name).rest or self.rest
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.scheme and parts.hostname and (parts.port is None or parts.port > 0))
+    except ValueError:  # brackets without an end, a port that is none
+        return False
 
 
 _DEFAULT = ExchangeConfig()

@@ -27,13 +27,18 @@ GROUP = "cexnet.exchanges"
 def get_exchange(name: str) -> Exchange:
     """The exchange called ``name``; cexnet's own cannot be replaced.
 
-    Raises ConfigurationError: for an unknown name, naming those there are, and for an entry
-    point of another package that does not lead to an ``Exchange``.
+    Raises ConfigurationError: for an unknown name, naming those there are, for an entry
+    point of another package that does not lead to an ``Exchange``, and for a name that two have.
     """
     if name in NAMES:
         exchange: Exchange = import_module(f"cexnet.exchanges.{name}").EXCHANGE
         return exchange
-    for point in entry_points(group=GROUP, name=name):
+    found = {point.value: point for point in entry_points(group=GROUP, name=name)}
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"several packages name an exchange {name!r} ({', '.join(sorted(found))}): uninstall all but one"
+        )
+    for point in found.values():
         return _load(point)
     raise ConfigurationError(f"unknown exchange {name!r}: choose one of {', '.join(exchange_names())}")
 
@@ -66,9 +71,9 @@ def exchange_names() -> tuple[str, ...]:
 def _load(point: EntryPoint) -> Exchange:
     try:
         found = point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise ConfigurationError(
-            f"the exchange {point.name!r} ({point.value}) cannot be loaded: {error}"
+            f"the exchange {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}"
         ) from error
     if not isinstance(found, Exchange):
         raise ConfigurationError(

@@ -5,18 +5,21 @@ into chunks that stand for themselves: a file that breaks off replays up to its 
 and any MCAP tool shows it. Each received frame is one message with ``log_time`` its receive time
 (Unix ns); a channel is a connection's text or binary frames, its topic ``EXCHANGE/CONNECTION/text``
 or ``.../binary``. A message on ``cexnet/dropped``, ``{"frames": N}``, stands where N frames could
-not be kept. A metadata record named ``cexnet`` tells exchange and part.
+not be kept. A metadata record named ``cexnet`` tells exchange, part, and the recording that it is
+a part of.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from uuid import uuid4
 
 from cexnet_core.errors import ConfigurationError
 
@@ -71,7 +74,9 @@ class RecordingWriter:
             raise ConfigurationError(f"max_file_bytes is {max_file_bytes}; at least 1 is needed")
         later = later_parts(path)
         if later:
-            raise ConfigurationError(f"{later[0]} exists: it would be taken for a part of {path}")
+            raise ConfigurationError(
+                f"{later[0]} exists, and {path} may need that name for a part: move it or choose another"
+            )
         self.path = path
         self.exchange = exchange
         self.max_file_bytes = max_file_bytes
@@ -82,6 +87,9 @@ class RecordingWriter:
         self._mcap = library("mcap.writer")
         self._file: IO[bytes]
         self._writer: Any = None
+        self._recording = uuid4().hex
+        self._whole_frames = 0  # that the operating system has, in whole chunks
+        self._whole_bytes = 0  # of the part in progress: where they end
         self._channels: dict[tuple[int, bool], int] = {}
         self._dropped_channel = 0
         self._begin_part()
@@ -90,7 +98,7 @@ class RecordingWriter:
         """Add a frame to the chunk in progress."""
         if frame.dropped_before:
             self.mark_dropped(frame.dropped_before, frame.receive_ts_ns)
-        if self._file.tell() >= self.max_file_bytes:
+        if self._whole_bytes >= self.max_file_bytes:
             self._end_part()
             self._begin_part()
         channel = self._channels.get((frame.connection_id, frame.is_text))
@@ -104,6 +112,7 @@ class RecordingWriter:
             sequence=self.frames % SEQUENCES,
         )
         self.frames += 1
+        self._notice_chunk()
 
     def mark_dropped(self, count: int, at_ns: int) -> None:
         """Say that ``count`` frames are missing here."""
@@ -112,22 +121,29 @@ class RecordingWriter:
             self._dropped_channel = self._writer.register_channel(DROPPED_TOPIC, "json", 0)
         self._writer.add_message(self._dropped_channel, log_time=at_ns, publish_time=at_ns, data=data)
         self.dropped += count
+        self._notice_chunk()
 
     def flush(self) -> None:
         """Hand everything to the operating system: it survives a crash of this process."""
         self._writer.flush()
+        self._hand_over()
 
     def close(self) -> None:
         """Finish the last part. Idempotent."""
         if self._writer is not None:
             self._end_part()
 
-    def abandon(self) -> None:
-        """Close the file as it is, after an OSError."""
+    def abandon(self) -> int:
+        """Close the file behind its last whole chunk, after an error; how many ``frames`` that takes back."""
         if self._writer is not None:
             self._writer = None
             with contextlib.suppress(OSError):
                 self._file.close()
+            with contextlib.suppress(OSError):
+                os.truncate(self._file.name, self._whole_bytes)
+        lost = self.frames - self._whole_frames
+        self.frames = self._whole_frames
+        return lost
 
     def _begin_part(self) -> None:
         path = part_path(self.path, self.parts + 1)
@@ -138,18 +154,32 @@ class RecordingWriter:
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
         self.parts += 1
+        self._whole_bytes = 0
         self._channels.clear()
         self._dropped_channel = 0
         self._writer = self._mcap.Writer(self._file, chunk_size=CHUNK_BYTES, enable_data_crcs=True)
         self._writer.start(library=f"cexnet {version('cexnet')}")
-        self._writer.add_metadata(METADATA, {"exchange": self.exchange, "part": str(self.parts)})
-        self._writer.flush()
+        self._writer.add_metadata(
+            METADATA,
+            {"exchange": self.exchange, "part": str(self.parts), "recording": self._recording},
+        )
+        self.flush()
 
     def _end_part(self) -> None:
         self._writer.finish()
+        self._hand_over()
         self._writer = None
-        self.bytes_written += self._file.tell()
+        self.bytes_written += self._whole_bytes
         self._file.close()
+
+    def _notice_chunk(self) -> None:
+        """Hand a chunk over that the last message has filled."""
+        if self._file.tell() != self._whole_bytes:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._file.flush()
+        self._whole_bytes, self._whole_frames = self._file.tell(), self.frames
 
     def _add_channel(self, connection_id: int, is_text: bool) -> int:
         kind = "text" if is_text else "binary"

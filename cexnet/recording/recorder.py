@@ -88,8 +88,8 @@ class Recorder:
         self._thread.join()
         if self.error is not None:
             raise RecordingError(
-                f"recording {self._writer.path} ended early: {self.error}; {self.frames} frames were "
-                f"handed to the disk, {self.dropped} are missing"
+                f"recording {self._writer.path} ended early: {self.error}; {self.frames} frames are "
+                f"in it, {self.dropped} are missing"
             ) from self.error
 
     def __enter__(self) -> Self:
@@ -108,7 +108,7 @@ class Recorder:
             self._record()
         except Exception as error:  # noqa: BLE001 - whatever ends the thread is told at the end
             self.error = error
-            self._writer.abandon()
+            self._unwritten += self._writer.abandon()
             self._tell(error)
             while not self._stop.wait(_LOOK_S):
                 self._unwritten += len(self.tap.take())

@@ -22,8 +22,9 @@ class Recording:
     Iterate it as often as needed; it reads while it goes. The rest is of the last iteration:
     ``dropped`` frames the recorder could not keep, ``lost`` ones were in chunks that are
     ``damaged`` now, or in parts that are missing, and ``cut`` is the first part that breaks off
-    (None: none does); what came behind the last whole chunk there is not counted. ``exchange``
-    is None where the file does not say. Raises ConfigurationError when the file cannot be read
+    (None: none does); what came behind the last whole chunk there is not counted. ``left_out``
+    are files with the name of a part that are of another recording. ``exchange`` is None where
+    the file does not say. Raises ConfigurationError when the file cannot be read
     or is of another kind.
     """
 
@@ -33,23 +34,31 @@ class Recording:
         self.lost = 0
         self.damaged = 0
         self.cut: Path | None = None
-        self.exchange: str | None = None
+        self.left_out: list[Path] = []
         self._next: int | None = None  # the sequence of the frame that should come next
-        for record in Records(path):
-            if type(record).__name__ == "Metadata" and record.name == METADATA:
-                self.exchange = record.metadata.get("exchange")
-                break
+        told = _told(path)
+        self.exchange = told.get("exchange")
+        self._recording = told.get("recording")
 
     def __iter__(self) -> Iterator[Frame]:
         self.dropped = self.lost = self.damaged = 0
         self.cut = self._next = None
+        self.left_out = []
         # A part that is missing hides none behind it: what it held is counted as lost.
         for path in (self.path, *later_parts(self.path)):
+            if self._is_of_another(path):
+                self.left_out.append(path)
+                continue
             records = Records(path)
             yield from self._frames(records)
             self.damaged += records.damaged
             if records.is_cut and self.cut is None:
                 self.cut = path
+
+    def _is_of_another(self, path: Path) -> bool:
+        """Whether ``path`` says so; a part that does not say, being damaged, is taken for ours."""
+        theirs = _told(path).get("recording")
+        return None not in (self._recording, theirs) and theirs != self._recording
 
     def _frames(self, records: Records) -> Iterator[Frame]:
         channels: _Channels = {}
@@ -83,6 +92,15 @@ class Recording:
         return lost
 
 
+def _told(path: Path) -> dict[str, str]:
+    """What the file says of itself; nothing, where that is damaged."""
+    for record in Records(path):
+        if type(record).__name__ == "Metadata" and record.name == METADATA:
+            told: dict[str, str] = record.metadata
+            return told
+    return {}
+
+
 def _take(record: Any, channels: _Channels) -> None:
     """Remember a channel. Those at the end of a file may be damaged and replace no other."""
     told = record.metadata
@@ -105,6 +123,7 @@ class CapturedFrames:
 
     dropped = lost = damaged = 0
     cut: Path | None = None
+    left_out: tuple[Path, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -7,6 +7,7 @@ import ssl
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from traceback import TracebackException
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from cexnet.config import (
     Config,
     ExchangeConfig,
     LogConfig,
+    NetworkConfig,
     WebSocketConfig,
     as_toml,
     config_from_dict,
@@ -25,7 +27,7 @@ from cexnet.config import (
     rows,
 )
 from cexnet.config.layers import Layer, merge
-from cexnet.credentials import Secret
+from cexnet.credentials import Credentials, Secret
 from cexnet.http.hedge import HedgePolicy
 from cexnet_core.errors import ConfigurationError
 
@@ -156,6 +158,68 @@ def test_a_login_in_a_url_is_not_repeated_wherever_it_stands() -> None:
         with pytest.raises(ConfigurationError) as caught:
             config_from_dict(wrong)
         assert "s3cret" not in str(caught.value)
+
+
+def test_no_repr_shows_what_a_url_hides() -> None:
+    url = "wss://me:s3cret@host/ws?token=s3cret"
+    config = Config(exchange={"binance": ExchangeConfig(websocket_url=url, rest_url=url)})
+    assert "s3cret" not in repr(config)
+    assert repr(ExchangeConfig(rest_url="https://host")).count("'https://host'") == 1
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://u:s3cret@[host", "http://u:s3cret@host:99999", "localhost:3128", ""]
+)
+def test_a_proxy_that_is_no_url_is_refused(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="proxy must be a URL like") as caught:
+        config_from_dict({"network": {"proxy": proxy}})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_credential_may_be_kept_in_another_place_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("of production\n")
+    path = tmp_path / "engine.toml"
+    path.write_text(
+        f"""
+[exchange.binance.credentials]
+api_key = "k"
+api_secret = {{ env = "CEXNET_TEST_SECRET" }}
+[env.production.exchange.binance.credentials]
+api_secret = {{ file = {str(tmp_path / "secret")!r} }}
+"""
+    )
+    monkeypatch.setenv("CEXNET_TEST_SECRET", "of a desk")
+    for env, secret in ((None, b"of a desk"), ("production", b"of production")):
+        credentials = load_config(path, env=env).exchange["binance"].credentials
+        assert credentials is not None
+        assert credentials.api_secret.reveal() == secret
+
+
+def test_a_traceback_with_its_locals_shows_no_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CEXNET_TEST_API_KEY", "k\u00e9y")
+    monkeypatch.setenv("CEXNET_TEST_API_SECRET", "s3cret")
+    for attempt in (
+        lambda: load_config(tmp_path / "none.toml", rest={"deadline_s": "s3cret"}),
+        lambda: Credentials.from_environment("CEXNET_TEST"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            attempt()
+        told = TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [frame for frame in told.stack if "tests" not in Path(frame.filename).parts]
+        assert frames
+        assert "s3cret" not in str([frame.locals for frame in frames])
+
+
+def test_a_path_that_none_can_be_is_a_configuration_error() -> None:
+    tree = {"exchange": {"binance": {"credentials": {"api_key": "k", "api_secret": {"file": "a\0b"}}}}}
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        config_from_dict(tree)
+    with pytest.raises(ConfigurationError, match="for TLS"):
+        NetworkConfig(ca_file="a\0b").ssl_context()
 
 
 def test_what_is_no_tree_is_said_to_be_none() -> None:

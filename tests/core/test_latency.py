@@ -209,3 +209,14 @@ def test_since_refuses_what_is_no_earlier_copy() -> None:
     recorder.reset()
     with pytest.raises(ConfigurationError, match="reset"):
         recorder.since(copy)
+
+
+def test_since_notices_a_reset_that_later_records_hide() -> None:
+    recorder = recorded([5] * 100)
+    copy = recorder.copy()
+    recorder.reset()
+    for _ in range(150):
+        recorder.record(5)
+    with pytest.raises(ConfigurationError, match="reset"):
+        recorder.since(copy)
+    assert recorder.since(recorder.copy()).count == 0

@@ -89,13 +89,26 @@ def test_our_own_names_cannot_be_taken(install: Install) -> None:
 
 @pytest.mark.parametrize(
     "source, words",
-    [("import no_such_module", "no_such_module"), ("", "EXCHANGE"), ("EXCHANGE = 5", "is a int")],
+    [
+        ("import no_such_module", "no_such_module"),
+        ("", "EXCHANGE"),
+        ("EXCHANGE = 5", "is a int"),
+        ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+        ("def", "SyntaxError"),
+    ],
 )
 def test_a_broken_one_is_named(install: Install, source: str, words: str) -> None:
     install("broken", "their_broken", source)
     with pytest.raises(ConfigurationError, match=words) as caught:
         get_exchange("broken")
     assert "'broken'" in str(caught.value)
+
+
+def test_a_name_that_two_packages_have_is_refused(install: Install) -> None:
+    install("twin", "their_twin", TWIN)
+    install("twin", "another_twin", TWIN)
+    with pytest.raises(ConfigurationError, match="another_twin:EXCHANGE, their_twin:EXCHANGE"):
+        get_exchange("twin")
 
 
 def test_an_unknown_one_names_all(install: Install) -> None:

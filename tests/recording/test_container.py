@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -213,6 +214,50 @@ def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:
     assert recording.cut == last
 
 
+def test_a_file_of_another_recording_is_no_part(tmp_path: Path) -> None:
+    ours, others = made_up(1500), made_up(5)
+    path = tmp_path / "a.mcap"
+    parts = write(path, ours, flush_every=50, max_file_bytes=8000)
+    write(tmp_path / f"a-{parts + 1}.mcap", others)
+    write(tmp_path / "a-20261129.mcap", others)
+    recording = Recording(path)
+    assert list(recording) == ours
+    assert (recording.lost, recording.cut) == (0, None)
+    assert recording.left_out == [tmp_path / f"a-{parts + 1}.mcap", tmp_path / "a-20261129.mcap"]
+    assert list(Recording(tmp_path / "a-20261129.mcap")) == others
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="files have no limit here")
+@pytest.mark.parametrize("room", [0, 1, 400, 3000])
+def test_what_a_full_disk_takes_back_is_counted_to_the_frame(tmp_path: Path, room: int) -> None:
+    resource = pytest.importorskip("resource")
+    frames = made_up(20_000)
+    path = tmp_path / "a.mcap"
+    writer = RecordingWriter(path, "binance")
+    for frame in frames[:100]:
+        writer.write(frame)
+    writer.flush()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, hard))
+    written = 100
+    try:
+        while written < len(frames):
+            writer.write(frames[written])
+            written += 1
+    except OSError:
+        lost = writer.abandon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert written < len(frames)
+    assert writer.frames + lost == written
+    assert lost > 0
+    recording = Recording(path)
+    assert list(recording) == frames[: writer.frames]
+    assert recording.cut == path
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     write(path, made_up(3))
@@ -221,7 +266,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         RecordingWriter(path, "binance")
     assert path.read_bytes() == before
     (tmp_path / "b-3.mcap").touch()
-    with pytest.raises(ConfigurationError, match="part of"):
+    with pytest.raises(ConfigurationError, match="for a part"):
         RecordingWriter(tmp_path / "b.mcap", "binance")
     assert not (tmp_path / "b.mcap").exists()
     with pytest.raises(ConfigurationError, match="cannot write"):

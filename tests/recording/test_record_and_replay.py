@@ -163,7 +163,7 @@ async def test_a_thread_that_ends_for_another_reason_is_told_too(
         async with TransportFactory(config) as factory:
             await listen(factory, "binance", ("BTCUSDT",), recorder.tap, Seen())
             await until(lambda: recorder.error is not None)
-        with pytest.raises(RecordingError, match="a bug; 0 frames were handed to the disk"):
+        with pytest.raises(RecordingError, match="a bug; 0 frames are in it"):
             await asyncio.to_thread(recorder.close)
     assert recorder.dropped == recorder.tap.received > 0
     assert "a bug of the user" in caplog.text
