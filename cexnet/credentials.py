@@ -112,7 +112,7 @@ def _from_file(path: str, name: str) -> Secret:
         value = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # a zero byte in a path is a ValueError
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigurationError(f"{name}: cannot read {path!r}: {reason}") from None
+        raise ConfigurationError(f"{name}: cannot read {path}: {reason}") from None
     return _secret(value.rstrip(b"\r\n"), f"{name} (file {path})")
 
 
