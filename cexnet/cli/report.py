@@ -46,6 +46,8 @@ async def run_report(options: ReportOptions) -> None:
         raise ConfigurationError(f"--seconds is {options.seconds:g}: give a time above 0")
     if options.file is not None and options.file == options.out:
         raise ConfigurationError(f"--out is {options.out}, which is the file to report on: name another")
+    if not options.as_json and options.out.is_dir():
+        raise ConfigurationError(f"--out is {options.out}, which is a folder: name a file in it")
     if not options.as_json and not options.out.parent.is_dir():
         raise ConfigurationError(f"--out is {options.out}, but there is no folder {options.out.parent}")
     console = Console(stderr=True, highlight=False, soft_wrap=True)

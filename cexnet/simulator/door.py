@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import os
+import socket
 from collections.abc import Callable
 
 from picows import WSListener, WSUpgradeRequest, WSUpgradeResponseWithListener, ws_create_server
@@ -26,9 +29,14 @@ class Door:
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
-        """Listen; again is no change. Raises :class:`ConfigurationError` for a port in use."""
+        """Listen; again is no change.
+
+        Raises :class:`ConfigurationError` for a port in use, and for a loopback address on a
+        machine whose loopback interface is down: there one can listen, but nobody can connect.
+        """
         if self._server is not None:
             return
+        _require_route(self.host)
         try:
             self._server = await ws_create_server(
                 self._accept, self.host, self.port, enable_auto_pong=False,
@@ -48,5 +56,27 @@ class Door:
 def port_in_use(host: str, port: int, error: OSError) -> ConfigurationError:
     """What to tell the user when a port cannot be listened on."""
     return ConfigurationError(
-        f"cannot listen on {host}:{port} ({error.strerror}); choose another port, or 0 for a free one"
+        f"cannot listen on {host}:{port} ({_reason(error)}); choose another port, or 0 for a free one"
     )
+
+
+def _reason(error: OSError) -> str:
+    # asyncio words the error anew and keeps the system's words inside
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+
+
+def _require_route(host: str) -> None:
+    try:
+        loopback = ipaddress.IPv4Address(host).is_loopback
+    except ValueError:  # a name, or IPv6: whoever listens there finds out
+        return
+    if not loopback:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # "connecting" UDP sends nothing
+        try:
+            probe.connect((host, 9))
+        except OSError as error:
+            raise ConfigurationError(
+                f"nothing can connect to {host} here ({error.strerror}): the loopback interface is down, "
+                "as in a new network namespace; bring it up with `ip link set lo up`"
+            ) from error

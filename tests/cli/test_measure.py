@@ -80,11 +80,30 @@ def test_report_says_at_once_that_it_cannot_write(tmp_path: Path) -> None:
     done = cexnet("report", "--seconds", "600", "--out", str(tmp_path / "no" / "page.html"))
     assert done.returncode == 2
     assert "there is no folder" in done.stderr
+    done = cexnet("report", "--seconds", "600", "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "which is a folder: name a file in it" in done.stderr
     given = tmp_path / "a.json"
     given.write_text("{}")
     done = cexnet("report", str(given), "--out", str(given))
     assert done.returncode == 2
     assert given.read_text() == "{}"
+
+
+@pytest.mark.parametrize("command", ["report", "demo", "simulate"])
+def test_a_loopback_interface_that_is_down_is_named(command: str) -> None:
+    alone = ("unshare", "--map-root-user", "--net")
+    try:
+        subprocess.run([*alone, "true"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine makes no network namespaces")
+    done = subprocess.run(
+        [*alone, sys.executable, "-m", "cexnet", command], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "the loopback interface is down" in done.stderr
+    assert "ip link set lo up" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
