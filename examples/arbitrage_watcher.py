@@ -8,9 +8,9 @@ their prices drift apart. Ends by itself, or with Ctrl-C.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
-import sys
 from functools import partial
 from itertools import permutations
 
@@ -85,5 +85,11 @@ async def main(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "seconds", nargs="?", type=float, default=10.0, help="how long; %(default)s by default"
+    )
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0))
+        asyncio.run(main(parser.parse_args().seconds))

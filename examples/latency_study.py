@@ -21,7 +21,8 @@ from cexnet import Channel, Config, Delivery, Event, ExchangeConfig, Subscriptio
 from cexnet.simulator import Simulator
 from cexnet.telemetry import GcWatch
 
-SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 3.0
+# in a notebook the first argument is the kernel's, and no number
+SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].replace(".", "", 1).isdigit() else 3.0
 STREAMS = [Subscription(Channel.BOOK_TICKER, "BTCUSDT"), Subscription(Channel.DEPTH, "BTCUSDT")]
 
 Samples = NDArray[np.int64]
