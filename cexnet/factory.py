@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from cexnet.config import Config
-from cexnet.config.reconfigure import LiveConfig, Scope, standing_of
+from cexnet.config.reconfigure import LiveConfig, standing_of
 from cexnet.exchanges import get_exchange, private_strategies
 from cexnet.http.breakers import BreakerListener
 from cexnet.http.connector import ConnectionOptions
 from cexnet.http.host_clock import ClockRegistry
 from cexnet.http.manager import RestManager
 from cexnet.http.trace import CallTracer
+from cexnet.types import Scope
 from cexnet.websocket.books import Snapshot, SnapshotProvider
 from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.manager import StateListener, TopicListener, WebSocketManager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from cexnet_core.errors import ConfigurationError
 
 E = TypeVar("E", bound=enum.StrEnum)
+
+Scope = Literal["public", "private"]  # of the market, or of our account
 
 
 class Channel(enum.StrEnum):

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from cexnet.cli.demo import market_events
+from cexnet.cli.demo import event_counts
 from cexnet.exchanges import get_exchange
 from cexnet.recording import open_recording, resolve_exchange
 from cexnet_core.decode import Decoder
@@ -25,7 +25,7 @@ def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
     with Console(stderr=True).status(Text(f"reading {path.name}")):
         source = open_recording(path)
         name = resolve_exchange(exchange, source)
-        decoder = Decoder(get_exchange(name).schema)
+        decoder = Decoder(get_exchange(name).schema_of(source.scope))
         messages = [(frame.payload, frame.is_text) for frame in source]
         if not messages:
             raise ConfigurationError(f"{path} holds no message: there is nothing to decode")
@@ -40,7 +40,7 @@ def decode_capture(path: Path, exchange: str | None, *, as_json: bool) -> None:
         "protobuf": counters.protobuf,
         "errors": counters.errors,
     }
-    events = market_events(dict(counters.events))
+    events = event_counts(dict(counters.events))
     if as_json:
         result = {
             "exchange": name,

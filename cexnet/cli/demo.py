@@ -241,7 +241,7 @@ def _result(
         "source": "synthetic" if capture is None else "capture",
         "seconds": round(seconds, 3),
         "messages": metrics.messages,
-        "events": market_events(metrics.events),
+        "events": event_counts(metrics.events),
         "decode": metrics.decode,
         "gaps": metrics.gaps,
         "duplicates": metrics.duplicates,
@@ -267,8 +267,10 @@ def _result(
 
 
 MARKET_EVENTS = ("BookTicker", "Trade", "DepthUpdate", "DepthSnapshot", "Candle")
+ACCOUNT_EVENTS = ("OrderUpdate", "Fill", "BalanceUpdate")
 
 
-def market_events(events: dict[str, int]) -> dict[str, int]:
-    """Counts of the market-data kinds, zeros included."""
-    return {kind: events.get(kind, 0) for kind in MARKET_EVENTS}
+def event_counts(events: dict[str, int]) -> dict[str, int]:
+    """Counts of the market-data kinds, zeros included, and of an account's that came."""
+    account = {kind: events[kind] for kind in ACCOUNT_EVENTS if events.get(kind)}
+    return {kind: events.get(kind, 0) for kind in MARKET_EVENTS} | account

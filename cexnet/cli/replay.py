@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from cexnet.cli.demo import market_events
+from cexnet.cli.demo import event_counts
 from cexnet.cli.progress import telling
 from cexnet.exchanges import get_exchange
 from cexnet.recording import Recording, Replay, open_recording, resolve_exchange
@@ -28,7 +28,7 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
         raise ConfigurationError(f"--speed is {speed:g}: give 0 for flat out, or a number above it")
     source = open_recording(path)
     name = resolve_exchange(exchange, source)
-    replay = Replay(source, get_exchange(name).schema, _ignore)
+    replay = Replay(source, get_exchange(name).schema_of(source.scope), _ignore)
     start_ns = time.perf_counter_ns()
     interruption: asyncio.CancelledError | None = None
     try:
@@ -42,7 +42,7 @@ async def run_replay(path: Path, exchange: str | None, speed: float, *, as_json:
     result: dict[str, Any] = {
         "exchange": name,
         "messages": replay.frames,
-        "events": market_events(dict(counters.events)),
+        "events": event_counts(dict(counters.events)),
         "decode": {
             "shape": counters.shape,
             "ondemand": counters.ondemand,

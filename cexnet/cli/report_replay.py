@@ -76,7 +76,7 @@ async def report_recording(
     name = resolve_exchange(exchange, source)
     console.print(f"feeding {source.path.name} through the receive line ...", markup=False)
     watched = _Watched(source)
-    replay = Replay(watched, get_exchange(name).schema, _ignore)
+    replay = Replay(watched, get_exchange(name).schema_of(source.scope), _ignore)
     router = replay.router
     watched.measured = router.total
     with GcWatch() as pauses:

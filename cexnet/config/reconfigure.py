@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import structs
 
@@ -15,12 +15,10 @@ from cexnet.config.show import leaves_of
 from cexnet.config.tree import Config
 from cexnet.http.live import RestChanges, check
 from cexnet.http.manager import RestManager
-from cexnet.types import ACCOUNT_CHANNELS, Subscription
+from cexnet.types import ACCOUNT_CHANNELS, Scope, Subscription
 from cexnet.websocket.live import Standing, StreamChange, StreamChanges
 from cexnet.websocket.manager import WebSocketManager
 from cexnet_core.errors import ConfigurationError
-
-Scope = Literal["public", "private"]
 
 # What a connection, a pool or a signature was made with.
 _FIXED_STREAM = ("redundancy", "whole_books")

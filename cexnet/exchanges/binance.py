@@ -18,6 +18,7 @@ from cexnet.exchanges.exchange import (
     Rest,
     chunked,
     not_public,
+    private_schema_in,
     private_streams_in,
     settle_by_id,
 )
@@ -236,4 +237,5 @@ EXCHANGE = Exchange(
     symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     rest=Rest(REST_URL, rest_strategies),
     private_strategies=private_streams_in("cexnet.exchanges.binance_private"),
+    private_schema=private_schema_in("cexnet.exchanges.binance_private"),
 )

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cexnet.credentials import Credentials
 from cexnet.http.manager import RestManager
 from cexnet.http.strategies import RestStrategySet
-from cexnet.types import Channel, Subscription
+from cexnet.types import Channel, Scope, Subscription
 from cexnet.websocket.listen_key import ListenKey
 from cexnet.websocket.liveness import LivenessPolicy
 from cexnet.websocket.strategies import (
@@ -64,7 +64,8 @@ class Exchange:
     ``schema`` is its public market-data wire schema, ``websocket_strategies(base_url)``
     makes a fresh strategy set; ``None`` as base URL means the exchange's own host.
     ``rest`` and ``private_strategies(base_url, credentials, listen_key)`` are there where
-    the exchange has REST tables, and streams of the account.
+    the exchange has REST tables, and streams of the account; ``private_schema()`` is the wire
+    schema of those, for recordings of them.
     ``snapshot_levels`` is the depth of a book that mends a stream of updates.
     ``symbols`` are three well-known ones, as a default for demonstrations.
     """
@@ -76,6 +77,18 @@ class Exchange:
     rest: Rest | None = None
     snapshot_levels: int = 1000
     private_strategies: PrivateStrategiesMaker | None = None
+    private_schema: Callable[[], WireSchema] | None = None
+
+    def schema_of(self, scope: Scope) -> WireSchema:
+        """The wire schema of its market data, or of the account's streams.
+
+        Raises ConfigurationError where it does not tell that of the account's.
+        """
+        if scope == "public":
+            return self.schema
+        if self.private_schema is None:
+            raise ConfigurationError(f"{self.name} does not tell the wire schema of its private streams")
+        return self.private_schema()
 
     def rest_manager(
         self, base_url: str | None = None, credentials: Credentials | None = None, **options: Any
@@ -100,6 +113,16 @@ def private_streams_in(module: str) -> PrivateStrategiesMaker:
         return make(base_url, credentials, listen_key)
 
     return private_strategies
+
+
+def private_schema_in(module: str) -> Callable[[], WireSchema]:
+    """``SCHEMA`` of ``module``, imported at the first use."""
+
+    def private_schema() -> WireSchema:
+        schema: WireSchema = import_module(module).SCHEMA
+        return schema
+
+    return private_schema
 
 
 class Endpoints(ConnectionStrategy):

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, Rest, not_public, private_streams_in, settle_by_id
+from cexnet.exchanges.exchange import (
+    Endpoints,
+    Exchange,
+    Rest,
+    not_public,
+    private_schema_in,
+    private_streams_in,
+    settle_by_id,
+)
 from cexnet.exchanges.gateio_rest import REST_URL, rest_strategies
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
@@ -234,5 +242,6 @@ EXCHANGE = Exchange(
     symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"),
     rest=Rest(REST_URL, rest_strategies),
     private_strategies=private_streams_in("cexnet.exchanges.gateio_private"),
+    private_schema=private_schema_in("cexnet.exchanges.gateio_private"),
     snapshot_levels=100,  # docs: as many as the 100 ms channel carries
 )

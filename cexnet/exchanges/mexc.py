@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cexnet.exchanges.exchange import Endpoints, Exchange, Rest, not_public, private_streams_in
+from cexnet.exchanges.exchange import (
+    Endpoints,
+    Exchange,
+    Rest,
+    not_public,
+    private_schema_in,
+    private_streams_in,
+)
 from cexnet.exchanges.mexc_rest import REST_URL, rest_strategies
 from cexnet.types import Channel, Subscription
 from cexnet.websocket.strategies import (
@@ -243,4 +250,5 @@ EXCHANGE = Exchange(
     symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
     rest=Rest(REST_URL, rest_strategies),
     private_strategies=private_streams_in("cexnet.exchanges.mexc_private"),
+    private_schema=private_schema_in("cexnet.exchanges.mexc_private"),
 )

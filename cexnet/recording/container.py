@@ -5,7 +5,7 @@ into chunks that stand for themselves: a file that breaks off replays up to its 
 and any MCAP tool shows it. Each received frame is one message with ``log_time`` its receive time
 (Unix ns); a channel is a connection's text or binary frames, its topic ``EXCHANGE/CONNECTION/text``
 or ``.../binary``. A message on ``cexnet/dropped``, ``{"frames": N}``, stands where N frames could
-not be kept. A metadata record named ``cexnet`` tells exchange, part, and the recording that it is
+not be kept. A metadata record named ``cexnet`` tells exchange, scope, part, and the recording that it is
 a part of.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from uuid import uuid4
 
+from cexnet.types import Scope
 from cexnet_core.errors import ConfigurationError
 
 DROPPED_TOPIC = "cexnet/dropped"
@@ -69,7 +70,9 @@ class RecordingWriter:
     made, and OSError when the disk is full. For one thread; it blocks.
     """
 
-    def __init__(self, path: Path, exchange: str, *, max_file_bytes: int = 2**30) -> None:
+    def __init__(
+        self, path: Path, exchange: str, *, scope: Scope = "public", max_file_bytes: int = 2**30
+    ) -> None:
         if max_file_bytes < 1:
             raise ConfigurationError(f"max_file_bytes is {max_file_bytes}; at least 1 is needed")
         later = later_parts(path)
@@ -79,6 +82,7 @@ class RecordingWriter:
             )
         self.path = path
         self.exchange = exchange
+        self.scope = scope
         self.max_file_bytes = max_file_bytes
         self.frames = 0
         self.dropped = 0
@@ -161,7 +165,12 @@ class RecordingWriter:
         self._writer.start(library=f"cexnet {version('cexnet')}")
         self._writer.add_metadata(
             METADATA,
-            {"exchange": self.exchange, "part": str(self.parts), "recording": self._recording},
+            {
+                "exchange": self.exchange,
+                "scope": self.scope,
+                "part": str(self.parts),
+                "recording": self._recording,
+            },
         )
         self.flush()
 

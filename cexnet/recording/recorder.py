@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from cexnet.recording.container import Frame, RecordingWriter
+from cexnet.types import Scope
 from cexnet_core.errors import ConfigurationError, RecordingError
 from cexnet_core.tap import FrameTap
 
@@ -33,8 +34,8 @@ class Recorder:
     says where. What waits in a ``tap`` given to it is recorded too. When the file cannot be
     written any more, ``error`` says why, ``on_error`` is called with it, once, on the thread,
     and frames are counted as dropped from then on. Raises ConfigurationError
-    when the file cannot be made. One recorder, one exchange; ``close()`` it when the manager is
-    closed.
+    when the file cannot be made. One recorder, one exchange and ``scope``, which is that of the
+    manager; ``close()`` it when the manager is closed.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Recorder:
         exchange: str,
         tap: FrameTap | None = None,
         *,
+        scope: Scope = "public",
         max_file_bytes: int = 2**30,
         flush_interval_s: float = 1.0,
         on_error: Callable[[Exception], object] | None = None,
@@ -52,7 +54,7 @@ class Recorder:
         self.tap = FrameTap() if tap is None else tap
         self.error: Exception | None = None
         self._flush_interval_s = flush_interval_s
-        self._writer = RecordingWriter(path, exchange, max_file_bytes=max_file_bytes)
+        self._writer = RecordingWriter(path, exchange, scope=scope, max_file_bytes=max_file_bytes)
         self._on_error = on_error
         self._unwritten = 0
         self._stop = threading.Event()

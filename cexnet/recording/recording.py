@@ -11,6 +11,7 @@ from typing import Any
 from cexnet.recording.capture import Capture, read_capture
 from cexnet.recording.container import DROPPED_TOPIC, METADATA, SEQUENCES, Frame, later_parts
 from cexnet.recording.records import MAGIC, Records
+from cexnet.types import Scope
 from cexnet_core.errors import ConfigurationError
 
 _Channels = dict[int, tuple[int, bool] | None]
@@ -24,8 +25,8 @@ class Recording:
     ``damaged`` now, or in parts that are missing, and ``cut`` is the first part that breaks off
     (None: none does); what came behind the last whole chunk there is not counted. ``left_out``
     are files with the name of a part that are of another recording. ``exchange`` is None where
-    the file does not say. Raises ConfigurationError when the file cannot be read
-    or is of another kind.
+    the file does not say; ``scope`` tells whether it is of the market or of an account.
+    Raises ConfigurationError when the file cannot be read or is of another kind.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,6 +39,7 @@ class Recording:
         self._next: int | None = None  # the sequence of the frame that should come next
         told = _told(path)
         self.exchange = told.get("exchange")
+        self.scope: Scope = "private" if told.get("scope") == "private" else "public"
         self._recording = told.get("recording")
 
     def __iter__(self) -> Iterator[Frame]:
@@ -124,6 +126,7 @@ class CapturedFrames:
     dropped = lost = damaged = 0
     cut: Path | None = None
     left_out: tuple[Path, ...] = ()
+    scope: Scope = "public"
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -22,6 +22,7 @@ MARKET_KINDS = (
     EventKind.DEPTH_SNAPSHOT,
     EventKind.CANDLE,
 )
+ACCOUNT_KINDS = (EventKind.ORDER_UPDATE, EventKind.FILL, EventKind.BALANCE_UPDATE)
 _BATCH = 256  # frames between two turns of the loop when flat out
 _SHORTEST_WAIT_S = 0.001  # closer frames are fed together
 
@@ -85,5 +86,7 @@ class Replay:
             for event in decoder.decode_all([frame.payload], frame.is_text):
                 if event.kind in MARKET_KINDS:
                     streams[EventKind(event.kind), event.symbol] = None
+                elif event.kind in ACCOUNT_KINDS:  # an account's is one stream, whatever the symbol
+                    streams[EventKind(event.kind), ""] = None
         for kind, symbol in streams:
             self.router.add(kind, symbol, handler)

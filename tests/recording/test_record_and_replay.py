@@ -16,15 +16,19 @@ from cexnet.factory import TransportFactory
 from cexnet.recording import Frame, Recorder, Recording, Replay, open_recording
 from cexnet.recording import replay as replay_module
 from cexnet.simulator import Simulator
-from cexnet.types import MARKET_CHANNELS, Channel, Subscription
+from cexnet.types import MARKET_CHANNELS, Channel, OrderRequest, Subscription
 from cexnet.websocket import WebSocketManager
 from cexnet_core.errors import ConfigurationError, RecordingError
 from cexnet_core.route import Receiver
 from cexnet_core.tap import FrameTap, TappedSink
+from tests.cli.test_cli import result_of
+from tests.websocket.account import ACCOUNT, EXCHANGES, PAIRS
+from tests.websocket.account import config as account_config
 
 pytest.importorskip("mcap", reason="recordings are an extra")
 
 PATIENCE_S = 60
+ACCOUNT_EVENTS = {"OrderUpdate", "Fill", "BalanceUpdate"}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -71,6 +75,32 @@ async def test_replay_gives_the_events_that_were_live(name: str, tmp_path: Path)
     assert again == live
     assert replay.frames == recorder.frames
     assert sum(stream.gaps for stream in replay.router.streams()) == 0
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+async def test_replay_gives_an_accounts_events_too(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "account.mcap"
+    live = Seen()
+    recorder = Recorder(path, name, scope="private")
+    async with (
+        Simulator(name, [PAIRS[name]], rate_per_s=0) as simulator,
+        TransportFactory(account_config(simulator, name)) as factory,
+    ):
+        stream = factory.websocket(name, scope="private", tap=recorder.tap)
+        await stream.initialize(ACCOUNT, live, deadline_s=PATIENCE_S)
+        simulator.deposit("USDT", "2.5")
+        await until(lambda: len(live) == 1)
+        order = OrderRequest(PAIRS[name], side="buy", quantity="0.3", price="65000")
+        await factory.rest(name, scope="private").place_order(order)
+        await until(lambda: {kind.partition("(")[0] for kind, _, _ in live} == ACCOUNT_EVENTS)
+        await stream.close()
+        await asyncio.to_thread(recorder.close)
+    recording, again = Recording(path), Seen()
+    await Replay(recording, get_exchange(name).schema_of(recording.scope), again).run(speed=None)
+    assert again == live
+    counted = result_of("replay", str(path), "--speed", "0")["events"]
+    kinds = [kind.partition("(")[0] for kind, _, _ in live]
+    assert {kind: kinds.count(kind) for kind in ACCOUNT_EVENTS} == {k: counted[k] for k in ACCOUNT_EVENTS}
 
 
 async def test_a_roll_is_replayed_without_a_gap(tmp_path: Path) -> None:
