@@ -113,7 +113,7 @@ class LiveConfig:
                 return ()
             check_level(config.log)
             changes: list[StreamChange] = []
-            try:
+            async with AsyncExitStack() as undoing:  # each is taken back, whatever becomes of the others
                 while True:
                     fresh = []
                     for stream in self._streams[len(changes) :]:
@@ -125,12 +125,10 @@ class LiveConfig:
                         break
                     for change in fresh:
                         await change.extend(deadline_s)
+                        undoing.push_async_callback(change.retract, deadline_s)
                         changes.append(change)
                     # Whatever was made meanwhile was made by the old configuration.
-            except BaseException:
-                for change in changes:
-                    await change.retract(deadline_s)
-                raise
+                undoing.pop_all()
             # Nothing below fails or waits until everything is in force.
             for change in changes:
                 change.apply()
