@@ -9,6 +9,7 @@ since the one before still miss the target; see ``remedies``. What was found and
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -128,6 +129,7 @@ class Monitor:
         # Targets for whose sake a manager's load was taken off, and why it is not back yet.
         self._relieved: dict[WebSocketManager, set[str]] = {}
         self._trouble: dict[WebSocketManager, str] = {}
+        self._attending: dict[WebSocketManager, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -171,11 +173,12 @@ class Monitor:
             self._task = asyncio.create_task(self._look_regularly(), name="cexnet-monitor")
 
     async def close(self) -> None:
-        """End the task, and undo what was done against load. Idempotent."""
+        """End the tasks, and undo what was done against load. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)  # it reports its own failures
+        tasks = [*self._attending.values(), *([task] if task is not None else ())]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # they report their own failures
         await self._causes.close()
         try:
             for manager in list(self._relieved):
@@ -216,7 +219,14 @@ class Monitor:
         ]
 
     async def look(self) -> None:
-        """Judge everything once, tell, and do what helps."""
+        """Judge everything once, tell, and do what helps.
+
+        A manager whose remedy of an earlier look has not ended yet gets no other meanwhile.
+        """
+        self._judge()
+        await asyncio.gather(*self._attend_all())
+
+    def _judge(self) -> None:
         now_s = monotonic_ns() / 1e9
         self._causes.advance(now_s)
         if (targets := self._source()) is not self._targets:
@@ -231,16 +241,41 @@ class Monitor:
             found = each.judge.check(now_s)
             if found.changed:
                 self._tell(each, found)
-            if found.condition is Condition.DEGRADED and self._recover:
-                await self._help(each)
-        for manager, targets_of in list(self._relieved.items()):
-            if manager in self._relieved and not any(
-                each.manager is manager
+
+    def _attend_all(self) -> list[asyncio.Task[None]]:
+        """See to each stream in a task of its own: one that hangs keeps nobody from being judged."""
+        for stream in {**self._relieved, **dict.fromkeys(self._degraded())}:
+            if stream not in self._attending:
+                name = f"cexnet-monitor-{stream.name}"
+                task = asyncio.create_task(self._attend(stream), name=name)
+                self._attending[stream] = task
+                task.add_done_callback(functools.partial(self._end_attending, stream))
+        return list(self._attending.values())
+
+    def _degraded(self) -> Iterator[WebSocketManager]:
+        for each in self._watched if self._recover else ():
+            if each.judge.condition is Condition.DEGRADED and isinstance(each.manager, WebSocketManager):
+                yield each.manager
+
+    async def _attend(self, stream: WebSocketManager) -> None:
+        try:
+            for each in [watched for watched in self._watched if watched.manager is stream]:
+                if self._recover and each.judge.condition is Condition.DEGRADED:
+                    await self._help(each, stream)
+            targets_of = self._relieved.get(stream)
+            if targets_of is not None and not any(
+                each.manager is stream
                 and each.stage.target.name in targets_of
                 and each.judge.condition is Condition.DEGRADED
                 for each in self._watched
             ):
-                await self._restore(manager)
+                await self._restore(stream)
+        except Exception:
+            self.look_errors += 1
+            _logger.exception("helping %s failed; the next look tries again", stream.name)
+
+    def _end_attending(self, stream: WebSocketManager, task: asyncio.Task[None]) -> None:
+        del self._attending[stream]
 
     def _watches(self, manager: Manager) -> bool:
         """Whether it was not removed while we waited for something."""
@@ -283,9 +318,9 @@ class Monitor:
                 self.callback_errors += 1
                 _logger.exception("the alert callback failed on %s", alert)
 
-    async def _help(self, each: _Watched) -> None:
-        stream, target = each.manager, each.stage.target.name
-        if not isinstance(stream, WebSocketManager) or not self._watches(stream) or not each.still_misses():
+    async def _help(self, each: _Watched, stream: WebSocketManager) -> None:
+        target = each.stage.target.name
+        if not self._watches(stream) or not each.still_misses():
             return
         remedy = next(each.remedies, None)
         if remedy is None:
@@ -330,7 +365,8 @@ class Monitor:
         while True:
             await asyncio.sleep(self._check_s)
             try:
-                await self.look()
+                self._judge()
+                self._attend_all()
             except Exception:
                 self.look_errors += 1
                 _logger.exception("looking at the targets failed; the next look comes as usual")

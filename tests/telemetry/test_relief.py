@@ -249,8 +249,9 @@ async def test_a_monitor_that_ends_while_it_sheds_puts_that_back_too(exchange: S
     closing: list[asyncio.Task[None]] = []
 
     def close(alert: Alert) -> None:  # the exchange has not confirmed anything yet when this runs
-        closing.append(asyncio.create_task(monitor.close()))
+        loop.call_soon(lambda: closing.append(asyncio.create_task(monitor.close())))
 
+    loop = asyncio.get_running_loop()
     async with exchange, TransportFactory(Scene(exchange, wanted).config) as factory:
         stream = factory.websocket("gateio")
         await stream.initialize(None, log.on_event)
