@@ -199,17 +199,21 @@ class TransportFactory:
         """Close every manager made here, streams first; with the last, clocks end too. Idempotent.
 
         One that fails to close stops no other: the first error is raised when all are done, with
-        the others as notes. After a cancellation, call it again.
+        the others as notes. After an error or a cancellation, call it again: what was not closed is
+        tried once more.
         """
         made = tuple(self._made)
         self._live.release()
         troubles: list[BaseException] = []
         # Streams first: they may have to give a listen key back.
         for kind in (WebSocketManager, RestManager):
-            closing = (manager.close() for manager in made if isinstance(manager, kind))
-            ended = await asyncio.gather(*closing, return_exceptions=True)
-            troubles += [end for end in ended if isinstance(end, BaseException)]
-        self._made = [manager for manager in self._made if manager not in made]
+            closing = [manager for manager in made if isinstance(manager, kind)]
+            ends = await asyncio.gather(*(manager.close() for manager in closing), return_exceptions=True)
+            for manager, end in zip(closing, ends, strict=True):
+                if isinstance(end, BaseException):
+                    troubles.append(end)
+                elif manager in self._made:  # another close() may have been as quick
+                    self._made.remove(manager)
         if troubles:
             for other in troubles[1:]:
                 troubles[0].add_note(f"Another manager could not be closed either: {other!r}")

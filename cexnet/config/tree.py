@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -37,7 +38,7 @@ class QueueConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, repr_omit_defaults=True):
     """How connections leave this machine, for WebSocket and REST alike.
 
-    ``proxy`` is an ``http``, ``socks4`` or ``socks5`` URL. ``ca_file`` (PEM) replaces the
+    ``proxy`` is an ``http``, ``https``, ``socks4`` or ``socks5`` URL. ``ca_file`` (PEM) replaces the
     system's authorities, ``client_certificate`` and ``client_key`` (PEM) are shown to a peer
     that asks. ``local_address`` is the address of ours to connect from.
     """
@@ -51,8 +52,12 @@ class NetworkConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:
             raise ValueError("client_key without client_certificate: give both, or one file with both")
-        if self.proxy is not None and not _is_url(self.proxy):
+        if self.proxy is not None and not _is_proxy(self.proxy):
             raise ValueError("proxy must be a URL like http://user:password@host:3128 or socks5://host:1080")
+        if self.local_address is not None and not _is_address(self.local_address):
+            raise ValueError(
+                f"local_address is {self.local_address!r}: give an IP address of this machine, like 192.0.2.7"
+            )
 
     def __repr__(self) -> str:
         host = urlsplit(self.proxy).hostname if self.proxy else None
@@ -227,6 +232,18 @@ def _is_url(text: str) -> bool:
         return bool(parts.scheme and parts.hostname and (parts.port is None or parts.port > 0))
     except ValueError:  # brackets without an end, a port that is none
         return False
+
+
+def _is_proxy(text: str) -> bool:
+    return _is_url(text) and urlsplit(text).scheme in ("http", "https", "socks4", "socks5")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 _DEFAULT = ExchangeConfig()

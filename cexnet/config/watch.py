@@ -130,7 +130,7 @@ class ConfigWatch:
             return
         try:
             callback(news)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # called inline: a cancellation is its own
             self.callback_errors += 1
             _logger.exception("a callback of the configuration's watch failed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class Breakers:
             if self._listener is not None:
                 try:
                     self._listener(BreakerChange(self._manager, group, before, after, why))
-                except Exception:
+                except (Exception, asyncio.CancelledError):  # called inline: a cancellation is its own
                     self.listener_errors += 1
                     _logger.exception("a breaker listener failed")
 

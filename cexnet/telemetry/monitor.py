@@ -314,7 +314,7 @@ class Monitor:
         if self._on_alert is not None:
             try:
                 self._on_alert(alert)
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # called inline: a cancellation is its own
                 self.callback_errors += 1
                 _logger.exception("the alert callback failed on %s", alert)
 

@@ -9,12 +9,11 @@ from typing import Any
 from unittest import SkipTest
 
 from cexnet.http.budget import RetryBudget
-from cexnet.http.endpoint import Call
 from cexnet.http.intents import TableRequests
 from cexnet.http.meters import MeterRegistry
+from cexnet.testing.asked import sent
 from cexnet.testing.case import Case
 from cexnet_core.errors import CexnetError, ConfigurationError, OutcomeUnknown
-from cexnet_core.query import encode_pairs, pairs
 
 _MINTED = 50
 _NO_ID = ("bad id!", "x" * 300)
@@ -48,16 +47,13 @@ def wrong_order_ids(case: Case) -> Iterator[str]:
                 continue
             passed = f"{given[:20]!r} ({len(given)} characters)"
             yield f"the rule {ids.pattern} lets {passed} pass: state charset and length"
-    if call.client_order_id not in _sent(call):
-        yield f"the client order id {call.client_order_id!r} is not in what is sent: {_sent(call)!r}"
-
-
-def _sent(call: Call[Any]) -> str:
-    return f"{call.path}?{encode_pairs(pairs(call.params))} {call.body.decode('utf-8', 'replace')}"
+    if call.client_order_id not in sent(call):
+        yield f"the client order id {call.client_order_id!r} is not in what is sent: {sent(call)!r}"
 
 
 FAULTS: dict[str, bytes | None] = {
     "the connection is closed without an answer": None,
+    "HTTP 408 without a body": b"HTTP/1.1 408 No\r\nContent-Length: 0\r\n\r\n",
     "HTTP 500 without a body": b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
     "HTTP 502 from a proxy": b"HTTP/1.1 502 No\r\nContent-Length: 6\r\n\r\n<html>",
     "HTTP 503 without a body": b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",

@@ -32,12 +32,17 @@ def wrong_sequences(case: Case) -> Iterator[str]:
         kind = kind_of(sample.subscription)
         schema = case.schemas()[kind]
         where = f"sequences[{number}] ({sample.subscription.channel} of {sample.subscription.symbol})"
-        decoded = {type(event).__name__ for event in Decoder(schema).decode_all(sample.payloads)}
+        decoded = {type(event).__name__ for event in _events(schema, sample.payloads)}
         rules = {ruled.get((kind, name), "none") for name in decoded}
         tried |= {(kind, name) for name in decoded}
         if rules == {"none"}:
             yield f"{where}: {', '.join(sorted(decoded))} declares no sequence: give its Message one"
             continue
+        if rules == {"increasing"} and any(map(_tells_the_one_before, _events(schema, sample.payloads))):
+            yield (
+                f"{where}: the updates tell which number comes before them, and the rule 'increasing'"
+                " sees no gap: 'range' or 'previous' does"
+            )
         first, second, third = sample.payloads
         in_order = _counts(schema, sample.subscription, (first, second, third))
         if in_order != (3, 0, 0, 0):
@@ -60,6 +65,14 @@ def wrong_sequences(case: Case) -> Iterator[str]:
 
 def _sampled(case: Case) -> set[str]:
     return {event.event for sample in case.samples for event in sample.events} - {"DepthSnapshot"}
+
+
+def _events(schema: WireSchema, payloads: tuple[bytes | str, ...]) -> list[Event]:
+    return list(Decoder(schema).decode_all(payloads))
+
+
+def _tells_the_one_before(event: Event) -> bool:
+    return max(getattr(event, "first_sequence", -1), getattr(event, "prev_sequence", -1)) >= 0
 
 
 def _counts(

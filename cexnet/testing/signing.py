@@ -10,8 +10,9 @@ from cexnet.credentials import Credentials, Secret
 from cexnet.http.endpoint import Call, Endpoint, WireRequest
 from cexnet.http.intents import TableRequests, build_call
 from cexnet.http.strategies import RestStrategySet
+from cexnet.testing.asked import questions
 from cexnet.testing.case import Case
-from cexnet_core.errors import AuthenticationError, CexnetError
+from cexnet_core.errors import AuthenticationError, CexnetError, ConfigurationError
 
 _AT_NS = 1_700_000_000_000_000_000
 _PRIVATE_KEY = b"-----BEGIN"
@@ -59,8 +60,42 @@ def wrong_signatures(case: Case) -> Iterator[str]:
             yield f"{label}: must be signed, and is sent without credentials: raise no_credentials(call)"
         elif wire != rest.auth.sign(call, _AT_NS):
             yield f"{label}: needs no signature, and carries one or a key when there are credentials"
+    yield from _uncovered(case, rest)
     if rest.auth.validity_s <= 0:
         yield f"validity_s is {rest.auth.validity_s}: how long the exchange accepts what was signed, in s"
+
+
+def _uncovered(case: Case, rest: RestStrategySet) -> Iterator[str]:
+    """What may be changed on the way without the signature telling."""
+    seen: set[tuple[str, str]] = set()
+    for one, other in _twins(case, rest):
+        label = one.endpoint.label
+        for what, twin, later_ns in (("", other, 0), ("time", one, 1_000_000_000)):
+            first = rest.auth.sign(one, _AT_NS)
+            if first != rest.auth.sign(one, _AT_NS):
+                continue  # something random is in each
+            second = rest.auth.sign(twin, _AT_NS + later_ns)
+            if _without(_text(first), first.hidden) == _without(_text(second), second.hidden):
+                continue
+            part = what or ("body" if first.body != second.body else "query")
+            if set(first.hidden) == set(second.hidden) and (label, part) not in seen:
+                seen.add((label, part))
+                yield f"{label}: with another {part} the signature is the same: it must cover what is sent"
+
+
+def _twins(case: Case, rest: RestStrategySet) -> Iterator[tuple[Call[Any], Call[Any]]]:
+    """Signed calls of the same endpoint that differ in what they ask for."""
+    if isinstance(rest.request, TableRequests):
+        for row in rest.request.endpoints:
+            if row.signed and row.method in ("GET", "DELETE"):
+                yield _call_of(row), _call_of(row, "c")
+    for _, _, ask, ask_else in questions(case, rest):
+        try:
+            one, other = ask(), ask_else()
+        except ConfigurationError:
+            continue
+        if one.endpoint.signed and other.endpoint.signed:
+            yield one, other
 
 
 def shown_secrets(case: Case) -> Iterator[str]:
@@ -118,9 +153,9 @@ def _calls(case: Case, rest: RestStrategySet) -> Iterator[Call[Any]]:
     yield from case.intents(rest).values()
 
 
-def _call_of(row: Endpoint) -> Call[Any]:
+def _call_of(row: Endpoint, value: str = "b") -> Call[Any]:
     path = "/".join("7" if part.startswith("{") else part for part in row.path.split("/"))
-    return Call(row, path, bytes, params=[("a", "b")])
+    return Call(row, path, bytes, params=[("a", value)])
 
 
 def _secrets(credentials: Credentials) -> dict[str, str]:

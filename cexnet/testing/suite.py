@@ -8,7 +8,7 @@ from typing import ClassVar
 from cexnet.credentials import Credentials, Secret
 from cexnet.exchanges import exchange_names, get_exchange
 from cexnet.exchanges.exchange import Exchange
-from cexnet.testing import decoding, orders, sequences, signing, tables, topics
+from cexnet.testing import asked, decoding, orders, sequences, signing, tables, topics
 from cexnet.testing.case import Case, report
 from cexnet.testing.samples import (
     AnswerSample,
@@ -99,6 +99,10 @@ class ExchangeSuite:
     def test_rest_answers_are_read(self) -> None:
         """Answers become books, orders and times as sampled."""
         self._report("how answers are read", tables.wrong_reading)
+
+    def test_what_is_asked_for_is_sent(self) -> None:
+        """Requests that ask for different things differ."""
+        self._report("what it sends", asked.lost_on_the_way)
 
     def test_signatures(self) -> None:
         """Known signatures come out; what needs none has none."""

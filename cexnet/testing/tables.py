@@ -16,7 +16,7 @@ from cexnet.http.intents import TableRequests
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.strategies import RestStrategySet
 from cexnet.testing.case import Case, shown
-from cexnet_core.errors import CexnetError, StrategyError
+from cexnet_core.errors import CexnetError, ExchangeUnavailable, StrategyError
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD")
 _CLASSES: tuple[str, ...] = get_args(ErrorClass)
@@ -163,6 +163,8 @@ def wrong_errors(case: Case) -> Iterator[str]:
     if not case.errors:
         yield "there are no error samples: add ErrorSample(status, body, error) to errors"
     place = case.intents(rest).get("place_order")
+    if place is not None:
+        yield from _unproven_retries(case, rest, place)
     for number, sample in enumerate(case.errors):
         where = f"errors[{number}], HTTP {sample.status} {shown(sample.body)}"
         call = place if sample.order else read
@@ -175,6 +177,33 @@ def wrong_errors(case: Case) -> Iterator[str]:
             yield f"{where}: is {got}, expected {sample.error.__name__}"
         elif error is not None and error.retry_after_s != sample.retry_after_s:
             yield f"{where}: retry_after_s is {error.retry_after_s}, expected {sample.retry_after_s}"
+
+
+def _unproven_retries(case: Case, rest: RestStrategySet, place: Call[Any]) -> Iterator[str]:
+    """After ``retry`` an engine places the order again: each row of it needs a sample that says so."""
+    table = _table(rest)
+    if table is None:
+        return
+    proven: set[object] = set()
+    for sample in case.errors:
+        if sample.order and sample.error is ExchangeUnavailable:
+            refusal = rest.exceptions.refusal(place, _answer(sample.status, sample.body, sample.headers))
+            proven |= {sample.status, refusal.exchange_code if refusal is not None else ""}
+    says = "is 'retry', surely not executed"
+    add = "add ErrorSample(..., ExchangeUnavailable, order=True), from the exchange's documents"
+    for code, kind in table.codes.items():
+        if kind == "retry" and code not in table.order_unknown | proven:
+            yield f"errors: code {code!r} {says}, and no sample of an order has it: {add}"
+    for status, kind in table.statuses.items():
+        # From 500 on an order without a known code is unknown all the same.
+        if kind == "retry" and status < 500 and status not in proven:
+            yield f"errors: HTTP {status} {says}, and no sample of an order has it: {add}"
+    for low, high, kind in table.ranges:
+        if kind == "retry":
+            yield f"errors: the range {low}..{high} {says}: list such codes one by one"
+    for start, kind in table.prefixes:
+        if kind == "retry":
+            yield f"errors: the prefix {start!r} {says}: list such codes one by one"
 
 
 def _wrong_table(table: ErrorTable) -> Iterator[str]:

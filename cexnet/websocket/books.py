@@ -306,7 +306,7 @@ class BookGuard:
         if self._on_recovered is not None:
             try:
                 self._on_recovered(recovered)
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # called inline: a cancellation is its own
                 _logger.exception("on_recovered callback failed on %s", recovered)
 
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from inspect import iscoroutinefunction
 from typing import Any, Literal, Self
 
 from cexnet_core.errors import ConfigurationError
@@ -132,8 +133,13 @@ class Delivery(AsyncIterator[Any]):
         """Push every event to ``callback`` from now on, from a task that ``close()`` ends.
 
         An exception in it is counted in ``callback_errors``, logged, and isolated.
-        Raises ConfigurationError when one is attached already.
+        Raises ConfigurationError when one is attached already, and for a coroutine function.
         """
+        if iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__):
+            raise ConfigurationError(
+                f"an attached callback is called inline, and {callback!r} is a coroutine function:"
+                " take events with async for, or give a plain function that starts the coroutine"
+            )
         if self._pump is not None:
             raise ConfigurationError("a callback is attached already; one queue has one")
         self._pump = asyncio.create_task(self._push(callback), name="cexnet-delivery")
@@ -146,14 +152,18 @@ class Delivery(AsyncIterator[Any]):
         self._closed = True
         self._wake()
         if self._pump is not None and self._pump is not asyncio.current_task():
-            await self._pump
+            (end,) = await asyncio.gather(self._pump, return_exceptions=True)
+            # A program that ends may cancel every task there is: that is no cancellation of who closes.
+            if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
+                raise end
 
     async def _push(self, callback: Callable[[Any], object]) -> None:
         while events := await self.batch(_PUSHED_AT_ONCE):
             for event in events:
                 try:
                     callback(event)
-                except Exception as error:  # noqa: BLE001 - a user's, and it may raise any
+                # Called inline, it cannot be told of our cancellation: one of these is its own.
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise any
                     self.callback_errors += 1
                     _CALLBACK_FAILED.log(repr(event), exception=error)
             await asyncio.sleep(0)

@@ -182,8 +182,11 @@ class WebSocketManager(Measured, Changeable):
         Without a ``handler``, their events go where those of ``initialize()`` go.
         Reference counted: a topic that is subscribed already only gets the new handler, and
         ends when it was unsubscribed as often. After a SubscriptionError the topics that it
-        does not name are subscribed.
+        does not name are subscribed. Raises ConfigurationError before ``initialize()`` and after
+        ``close()``: nobody would look after the connections, or end them.
         """
+        if not self._caretaker.running:
+            raise ConfigurationError(f"{self.name} is not initialized, or was closed: use initialize()")
         wanted = list(subscriptions)
         if not wanted and not self._fleet.bundles:
             raise ConfigurationError("nothing to subscribe: give or configure at least one Subscription")
@@ -346,7 +349,7 @@ class WebSocketManager(Measured, Changeable):
             return
         try:
             listener(news)
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # called inline: a cancellation is its own
             self._tally.listener_errors += 1
             _logger.exception("%s: a listener failed on %s", self.name, news)
 

@@ -168,12 +168,19 @@ def test_no_repr_shows_what_a_url_hides() -> None:
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://u:s3cret@[host", "http://u:s3cret@host:99999", "localhost:3128", ""]
+    "proxy",
+    ["http://u:s3cret@[host", "http://u:s3cret@host:99999", "ftp://u:s3cret@host:21", "localhost:3128", ""],
 )
 def test_a_proxy_that_is_no_url_is_refused(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="proxy must be a URL like") as caught:
         config_from_dict({"network": {"proxy": proxy}})
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["nope", "192.0.2.7:0", ""])
+def test_a_local_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"local_address is '{address}': give an IP address"):
+        config_from_dict({"network": {"local_address": address}})
 
 
 def test_a_credential_may_be_kept_in_another_place_elsewhere(

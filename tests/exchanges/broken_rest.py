@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from msgspec import structs
+from msgspec import json, structs
 
 from cexnet.exchanges.exchange import Rest
 from cexnet.http.answers import Answer
@@ -51,6 +52,30 @@ def strict(self: Any, order: Any) -> Call[Any]:
 
 def unmarked(self: Any, call: Call[Any], now_ns: int) -> WireRequest:
     return WireRequest(call.endpoint.method, call.path, {"X-Acme-Key": self._key})
+
+
+def always(t: Template, *, name: str, value: str) -> Attributes:
+    """Places orders of which one thing is always the same."""
+
+    def place_order(self: Any, order: Any) -> Call[Any]:
+        call = t.acme.AcmeRequests.place_order(self, order)
+        body = json.encode({**json.decode(call.body), name: value})
+        return self.intent("place", bytes, body=body, client_order_id=call.client_order_id)  # type: ignore[no-any-return]
+
+    return t.requests(place_order=place_order)
+
+
+def covering(t: Template, **changes: Any) -> Attributes:
+    """Signs something else than what is sent."""
+
+    def signed(self: Any, call: Call[Any], sign: Any, now_ns: int) -> WireRequest:
+        wire = t.acme.AcmeSignature.signed(self, call, sign, now_ns)
+        text = {"time": wire.headers["X-Acme-Time"], "target": wire.target, "body": call.body, **changes}
+        signature = sign(f"{text['time']}{wire.method}{text['target']}".encode() + text["body"])
+        headers = {**wire.headers, "X-Acme-Sign": signature}
+        return structs.replace(wire, headers=headers, hidden=(self._key, signature))
+
+    return t.auth(signed=signed)
 
 
 TABLES: tuple[Mistake, ...] = (
@@ -158,6 +183,22 @@ TABLES: tuple[Mistake, ...] = (
         r"retry_after_s is 3\.0, expected 5\.0",
         lambda t: {"errors": (replace(t.suite.errors[1], retry_after_s=5.0),)},
     ),
+    (
+        "test_errors",
+        r"code 'internal' is 'retry', surely not executed, and no sample of an order has it: add ErrorSample",
+        lambda t: with_code(t, "internal", "retry"),
+    ),
+    ("test_errors", "HTTP 409 is 'retry', surely not executed", lambda t: t.errors(statuses={409: "retry"})),
+    (
+        "test_errors",
+        r"the range 1\.\.9 is 'retry', surely not executed: list such codes one by one",
+        lambda t: t.errors(ranges=((1, 9, "retry"),)),
+    ),
+    (
+        "test_errors",
+        "the prefix 'in' is 'retry', surely not executed: list such codes one by one",
+        lambda t: t.errors(prefixes=(("in", "retry"),)),
+    ),
     ("test_errors", "there are no error samples", lambda t: {"errors": ()}),
     ("test_errors", "HTTP 500 oops: is ExchangeUnavailable, expected OutcomeUnknown", optimist),
     (
@@ -178,6 +219,45 @@ TABLES: tuple[Mistake, ...] = (
 )
 
 ORDERS: tuple[Mistake, ...] = (
+    *(
+        (
+            "asked_for_is_sent",
+            f"place_order .*: another {what} makes no difference to what is sent: /v1/orders.*cx",
+            partial(always, name=name, value=value),
+        )
+        for what, name, value in (
+            ("side", "side", "buy"),
+            ("quantity", "qty", "1"),
+            ("price", "px", "10"),
+            ("time in force", "tif", "gtc"),
+            ("symbol", "market", "BTC-USD"),
+        )
+    ),
+    (
+        "asked_for_is_sent",
+        "cancel_order .*: another order id makes.*cancel_order .*: another client order id makes",
+        lambda t: t.requests(cancel_order=lambda self, symbol, *ids: self._by_id("cancel", symbol, "", "")),
+    ),
+    (
+        "asked_for_is_sent",
+        r"depth \(GET /v1/book\): another symbol makes no difference",
+        lambda t: t.requests(depth=lambda self, symbol, n: t.acme.AcmeRequests.depth(self, "BTC-USD", n)),
+    ),
+    (
+        "signatures",
+        "DELETE /v1/orders: with another query the signature is the same: it must cover what is sent",
+        lambda t: {**covering(t, target="/v1/orders"), "signatures": t.suite.signatures[1:]},
+    ),
+    (
+        "signatures",
+        "POST /v1/orders: with another body the signature is the same",
+        lambda t: {**covering(t, body=b""), "signatures": t.suite.signatures[:1]},
+    ),
+    (
+        "signatures",
+        "GET /v1/orders: with another time the signature is the same",
+        lambda t: covering(t, time="1700000000000"),
+    ),
     ("signatures", "is signed, and there is no SignatureVector", lambda t: {"signatures": ()}),
     (
         "signatures",
@@ -240,4 +320,9 @@ ORDERS: tuple[Mistake, ...] = (
         lambda t: t.rows("place", idempotent=True),
     ),
     ("never_sent_twice", "HTTP 500 without a body: place_order ExchangeUnavailable", optimist),
+    (
+        "never_sent_twice",
+        "HTTP 408 without a body: place_order ExchangeUnavailable",
+        lambda t: t.errors(statuses={408: "retry"}),
+    ),
 )

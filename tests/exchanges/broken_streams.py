@@ -147,6 +147,12 @@ STREAMS: tuple[Mistake, ...] = (
     ),
     (
         "sequences",
+        r"sequences\[1\] .depth of BTC-USD.: the updates tell which number comes before them, and the rule"
+        " 'increasing' sees no gap",
+        lambda t: t.messages("DepthUpdate", lambda one: replace(one, sequence="increasing")),
+    ),
+    (
+        "sequences",
         r"sequences\[1\] .depth of BTC-USD., in order: 3 delivered, 1 gaps",
         lambda t: t.with_fields("DepthUpdate", Field("first_sequence", "to")),
     ),
@@ -177,6 +183,11 @@ STREAMS: tuple[Mistake, ...] = (
         "topics",
         "count up from it",
         lambda t: t.topics(subscribe=lambda self, topics, i: self._requests("subscribe", topics, i + 9)),
+    ),
+    (
+        "topics",
+        'unsubscribe sends what subscribe sends: {"op":"subscribe","id":7',
+        lambda t: t.topics(unsubscribe=lambda self, topics, i: self._requests("subscribe", topics, i)),
     ),
     (
         "answers_settle",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cexnet import Channel, Config, Subscription, TransportFactory
+from cexnet import Channel, Config, Subscription, TransportFactory, WebSocketManager
 from cexnet.config import ExchangeConfig, RestConfig
 from cexnet.http.limits import ScopedLimiter
 from cexnet.http.manager import RestManager
@@ -146,3 +146,28 @@ async def test_a_manager_that_fails_to_close_stops_no_other() -> None:
         assert fine.session.closed
         assert clock_tasks() == 0
         await factory.close()
+
+
+async def test_what_could_not_be_closed_is_closed_the_next_time() -> None:
+    class Locked(WebSocketManager):
+        async def close(self) -> None:
+            if locked:
+                raise RuntimeError("locked")
+            await super().close()
+
+    locked = [True]
+    log = Log()
+    async with Simulator("binance", ("BTCUSDT",)) as exchange:
+        factory = TransportFactory(
+            Config(exchange={"binance": ExchangeConfig(websocket_url=exchange.ws_url)})
+        )
+        stream, other = factory.websocket("binance"), factory.websocket("binance")
+        stream.__class__ = Locked
+        for manager in (stream, other):
+            await manager.initialize([Subscription(Channel.TRADES, "BTCUSDT")], log.on_event)
+        with pytest.raises(RuntimeError, match="locked"):
+            await factory.close()
+        assert (stream.live, other.live) == (True, False)
+        locked.clear()
+        await factory.close()
+        assert not stream.live

@@ -180,9 +180,10 @@ async def test_what_failed_before_the_breaker_opened_is_its_cause() -> None:
         assert isinstance(caught.value.__cause__, ExchangeUnavailable)
 
 
-async def test_a_listener_that_fails_harms_nothing() -> None:
+@pytest.mark.parametrize("failure", [ValueError, asyncio.CancelledError])
+async def test_a_listener_that_fails_harms_nothing(failure: type[BaseException]) -> None:
     def listener(change: BreakerChange) -> None:
-        raise ValueError("listener")
+        raise failure
 
     async with Peer(drop()) as peer, manager(peer, breaker=STRICT, on_breaker=listener) as rest:
         await fail(rest, 4)

@@ -112,6 +112,8 @@ async def test_attached_callback_gets_everything_and_its_errors_are_counted(
     def callback(event: Any) -> None:
         if event.sequence == 2:
             raise RuntimeError("callback bug")
+        if event.sequence == 3:
+            raise asyncio.CancelledError  # as result() of a cancelled future does
         seen.append(event.sequence)
 
     delivery.attach(callback)
@@ -120,11 +122,35 @@ async def test_attached_callback_gets_everything_and_its_errors_are_counted(
     feed.put(1000)
     await delivery.close()
     await delivery.close()
-    assert seen == [1, *range(3, 1001)]
-    assert delivery.callback_errors == 1
+    assert seen == [1, *range(4, 1001)]
+    assert delivery.callback_errors == 2
     assert process_log.flush()
     assert "callback bug" in caplog.text
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "cexnet-delivery"]
+
+
+async def test_a_consumer_that_was_cancelled_is_closed_without_an_error() -> None:
+    before = asyncio.all_tasks()
+    delivery = Delivery()
+    delivery.attach(lambda event: None)
+    (consumer,) = asyncio.all_tasks() - before
+    await turns()
+    consumer.cancel()  # a program that ends cancels whatever task there is
+    await delivery.close()
+    assert consumer.cancelled()
+    assert delivery.is_closed
+
+
+async def test_a_coroutine_function_is_no_callback() -> None:
+    class Engine:
+        async def __call__(self, event: Any) -> None: ...
+
+    delivery = Delivery()
+    for callback in (Engine(), Engine().__call__):
+        with pytest.raises(ConfigurationError, match="is a coroutine function: take events with async for"):
+            delivery.attach(callback)
+    delivery.attach(lambda event: None)
+    await delivery.close()
 
 
 async def test_pause_keeps_everything_when_reading_stops_at_the_mark() -> None:

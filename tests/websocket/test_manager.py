@@ -241,6 +241,20 @@ async def test_nothing_to_subscribe_is_refused() -> None:
             await manager.initialize([], print)
 
 
+async def test_streams_are_added_to_a_manager_that_is_initialized_only() -> None:
+    collect = Collector({"Trade": 1})
+    wanted = [Subscription(Channel.TRADES, "BTCUSDT")]
+    async with Simulator("binance", ("BTCUSDT",)) as simulator:
+        manager = manager_for("binance", simulator)
+        with pytest.raises(ConfigurationError, match=r"not initialized, or was closed: use initialize\(\)"):
+            await manager.subscribe(wanted, collect)
+        await manager.initialize(wanted, collect)
+        await manager.close()
+        with pytest.raises(ConfigurationError, match="not initialized, or was closed"):
+            await manager.subscribe(wanted, collect)
+        assert not manager.states
+
+
 async def test_topics_are_spread_over_connections_by_the_limit() -> None:
     symbols = tuple(f"COIN{index}USDT" for index in range(10))
     collector = Collector({"BookTicker": 40})

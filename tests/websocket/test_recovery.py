@@ -165,16 +165,20 @@ async def test_wait_live_returns_when_it_is_back() -> None:
         assert manager.live
 
 
-async def test_broken_listener_and_handler_are_isolated() -> None:
+@pytest.mark.parametrize("failure", [RuntimeError, asyncio.CancelledError])
+async def test_broken_listener_and_handler_are_isolated(failure: type[BaseException]) -> None:
     log = Log()
 
     def broken(news: object) -> None:
         log.on_event(news)  # type: ignore[arg-type]
-        raise RuntimeError("strategy bug")
+        raise failure("strategy bug")
+
+    def listener(change: object) -> None:
+        raise failure
 
     async with Simulator("binance", SYMBOLS, faults=[Fault("bad-utf8", after_messages=20)]) as simulator:
         manager = quick_manager("binance", simulator, log)
-        manager._on_state = lambda change: 1 / 0
+        manager._on_state = listener
         await manager.initialize(topics_of(*SYMBOLS), broken)
         await log.more(100)
         assert manager.live

@@ -223,6 +223,8 @@ class TestBinance(ExchangeSuite):
         error(400, -2011, "Unknown order sent.", e.OrderNotFound),
         error(400, -1021, "Timestamp for this request is outside of the recvWindow.", e.ClockSkewError),
         error(400, -1121, "Invalid symbol.", e.InvalidRequest),
+        error(503, -1008, "Server is currently overloaded.", e.ExchangeUnavailable, order=True),
+        error(503, -1016, "This service is no longer available.", e.ExchangeUnavailable, order=True),
         error(504, -1007, "Timeout waiting for response from backend server.", e.OutcomeUnknown, order=True),
         ErrorSample(
             429,

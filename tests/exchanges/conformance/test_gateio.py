@@ -214,6 +214,7 @@ class TestGateio(ExchangeSuite):
         error(403, "REQUEST_EXPIRED", e.ClockSkewError),
         error(400, "INVALID_PARAM_VALUE", e.InvalidRequest),
         error(429, "TOO_MANY_REQUESTS", e.RateLimited),
+        error(503, "TOO_BUSY", e.ExchangeUnavailable, order=True),
         error(500, "SERVER_ERROR", e.OutcomeUnknown, order=True),
         error(400, "REPEATED_CREATION", e.DuplicateOrder, order=True),
     )

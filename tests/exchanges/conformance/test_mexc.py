@@ -189,6 +189,10 @@ class TestMexc(ExchangeSuite):
         error(429, 429, e.RateLimited),
         error(500, 500, e.OutcomeUnknown, order=True),
         error(400, 603, e.DuplicateOrder, order=True),
+        *(
+            error(400, code, e.ExchangeUnavailable, order=True)
+            for code in (604, 801, 11444, 20002, 30000, 30016)
+        ),
     )
     answers = (
         AnswerSample("server_time", (), b'{"serverTime":1645539742000}', 1645539742000 * MS),
