@@ -67,7 +67,7 @@ _by_origin: weakref.WeakValueDictionary[str, RetryBudget] = weakref.WeakValueDic
 
 
 def shared_budget(origin: str) -> RetryBudget:
-    """The budget of all managers of this process that talk to ``origin``, while any lives."""
+    """The budget of all managers of this process that talk to ``origin``, a host with its port."""
     with _lock:
         budget = _by_origin.get(origin)
         if budget is None:

@@ -121,7 +121,7 @@ class RestManager(AnyRequest):
             self._session,
             self._keeper,
             Breakers(breaker, known_as, on_breaker),
-            retry_budget if retry_budget is not None else shared_budget(self._session.origin),
+            retry_budget if retry_budget is not None else shared_budget(self._session.host),
             Hedger(hedging) if hedging is not None else None,
         )
         self._line = line if trace is None else TracedLine(line, trace, known_as)

@@ -100,7 +100,8 @@ class HttpSession:
         url = origin_of(base_url)
         self.origin = base_url.rstrip("/")
         self._url = url
-        self.host = f"{url.host}:{url.port}"
+        # However it is spelled: limits, retries and the clock are the host's. A dot ends an absolute name.
+        self.host = f"{(url.host or '').rstrip('.')}:{url.port}"
         self._options = options if options is not None else ConnectionOptions()
         self.way = self._options.way
         self.connects = LatencyRecorder(1024)

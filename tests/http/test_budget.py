@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexnet.http.budget import RetryBudget, shared_budget
+from cexnet.http.manager import RestManager
 from cexnet_core.errors import ConfigurationError, ExchangeUnavailable
-from tests.http.client import TIME, manager
+from tests.http.client import TIME, manager, strategies
 from tests.http.peer import Peer, reply
 
 BUSY = reply(status=503, body=b"")
@@ -72,6 +73,20 @@ async def test_managers_of_one_host_share_and_an_empty_budget_ends_the_retries()
         peer.steps = [BUSY, reply(TIME)]
         await two.ping()
         assert two.metrics().retry_budget.granted == 21
+
+
+async def test_a_host_has_one_budget_however_it_is_spelled() -> None:
+    async with Peer(BUSY) as peer:
+        base = peer.url.replace("127.0.0.1", "localhost")
+        one, two = (
+            RestManager(strategies(), base_url=url, name="binance", breaker=None)
+            for url in (base, base.replace("localhost", "LocalHost"))
+        )
+        async with one, two:
+            with pytest.raises(ExchangeUnavailable):
+                await one.ping()
+            assert two.metrics().retry_budget == one.metrics().retry_budget
+            assert two.metrics().retry_budget.granted > 0
 
 
 async def test_a_budget_of_its_own() -> None:

@@ -31,6 +31,7 @@ from cexnet_core.errors import (
     CexnetError,
     ConfigurationError,
     DeadlineExceeded,
+    ExchangeError,
     ExchangeUnavailable,
     OutcomeUnknown,
 )
@@ -346,3 +347,16 @@ def test_an_address_that_is_refused_shows_no_secret(url: str) -> None:
     with pytest.raises(ConfigurationError, match="not an origin") as caught:
         RestManager(binance_rest.rest_strategies(), base_url=url)
     assert "s3cret" not in str(caught.value)
+
+
+async def test_a_key_in_the_place_of_an_error_code_is_masked() -> None:
+    key = "Sh0rtK3y"
+    credentials = Credentials(key, Secret(API_SECRET))
+    strategies = binance_rest.rest_strategies(credentials=credentials)
+    async with (
+        Peer(reply({"code": key, "msg": "who is this"}, status=400)) as peer,
+        RestManager(strategies, base_url=peer.url, name="binance") as rest,
+    ):
+        with pytest.raises(ExchangeError) as caught:
+            await rest.get("/x", signed=True)
+    assert key not in caught.value.exchange_code + str(caught.value)
