@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from cexnet.types import ACCOUNT_CHANNELS, Scope, Subscription
 from cexnet.websocket.live import Standing, StreamChange, StreamChanges
 from cexnet.websocket.manager import WebSocketManager
 from cexnet_core.errors import ConfigurationError
+
+_logger = logging.getLogger("cexnet.config")
 
 # What a connection, a pool or a signature was made with.
 _FIXED_STREAM = ("redundancy", "whole_books")
@@ -113,7 +116,7 @@ class LiveConfig:
                 return ()
             check_level(config.log)
             changes: list[StreamChange] = []
-            async with AsyncExitStack() as undoing:  # each is taken back, whatever becomes of the others
+            try:
                 while True:
                     fresh = []
                     for stream in self._streams[len(changes) :]:
@@ -125,10 +128,17 @@ class LiveConfig:
                         break
                     for change in fresh:
                         await change.extend(deadline_s)
-                        undoing.push_async_callback(change.retract, deadline_s)
                         changes.append(change)
                     # Whatever was made meanwhile was made by the old configuration.
-                undoing.pop_all()
+            except BaseException:
+                # One that fails to go back keeps no other from it; why we go back is what counts.
+                ends = await asyncio.gather(
+                    *(change.retract(deadline_s) for change in changes), return_exceptions=True
+                )
+                for end in ends:
+                    if isinstance(end, BaseException):
+                        _logger.error("a change of the configuration was not taken back: %r", end)
+                raise
             # Nothing below fails or waits until everything is in force.
             for change in changes:
                 change.apply()

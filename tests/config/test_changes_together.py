@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -113,3 +114,20 @@ async def test_a_queue_that_memory_has_no_room_for_changes_nothing(exchange: Sim
         assert (stream.standing, stream.events().depth) == (standing, standing.queue_depth)
         with pytest.raises(ConfigurationError, match="is not subscribed"):
             await stream.unsubscribe([ETH])
+
+
+async def test_a_strategy_that_fails_to_take_one_change_back_leaves_no_other(exchange: Simulator) -> None:
+    async with exchange, TransportFactory(gateio(exchange, BTC)) as factory:
+        first, second, third = (factory.websocket("gateio") for _ in range(3))
+        for stream in (first, second, third):
+            await stream.initialize(None, Log().on_event)
+
+        def broken(*_: object) -> NoReturn:
+            raise ValueError("cannot be unsubscribed")
+
+        first.strategies.subscription.unsubscribe = broken
+        third.strategies.subscription.subscribe = broken
+        with pytest.raises(ValueError, match="cannot be unsubscribed"):
+            await factory.reconfigure(gateio(exchange, BTC, ETH))
+        assert [s.symbol for s in second.metrics().streams if s.symbol] == ["BTC_USDT"]
+        assert factory.config == gateio(exchange, BTC)
