@@ -145,14 +145,19 @@ cdef class Drain:
                 sleep_for(RETRY_NS)
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Flush and end the thread. False: not everything was written in time. Idempotent."""
+        """Flush and end the thread. False: not everything was written in time. Idempotent.
+
+        Inside a handler it waits for nothing, and what is left is written behind it.
+        """
         deadline_s = time.monotonic() + timeout_s
         self.is_closed = True
         self._ring.is_open = False
         self._ring.stop = True
         atexit.unregister(self.close)
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        # Within a handler the thread is this one, or waits for this one to finish its flush().
+        is_in_handler = self._drainer == PyThread_get_thread_ident()
+        if thread is not None and thread is not threading.current_thread() and not is_in_handler:
             thread.join(timeout_s)
         return self.flush(max(0.0, deadline_s - time.monotonic()))
 

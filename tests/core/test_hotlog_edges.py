@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
@@ -73,3 +74,26 @@ def test_a_handler_that_answers_every_record_does_not_hold_up_the_close(kept: Ke
     log.template(NAME, logging.WARNING, "again").log()
     log.close(timeout_s=60.0)
     assert 1 < len(kept.texts) < 100
+
+
+def test_a_handler_may_close_the_log_that_is_being_flushed(kept: Keeper) -> None:
+    log = HotLog(1 << 15, poll_s=10.0)  # its thread has not come by yet
+    ended: list[bool] = []
+
+    class Closer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ended.append(log.close(timeout_s=20.0))
+
+    closer = Closer()
+    kept_logger = logging.getLogger(NAME)
+    kept_logger.addHandler(closer)
+    try:
+        log.template(NAME, logging.WARNING, "the last").log()
+        flushing = Thread(target=log.flush, daemon=True)
+        flushing.start()
+        flushing.join(10.0)
+        assert not flushing.is_alive()
+    finally:
+        kept_logger.removeHandler(closer)
+    assert ended == [False]  # it is being written already
+    assert kept.texts == ["the last"]
