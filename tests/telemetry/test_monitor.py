@@ -211,6 +211,16 @@ def test_senseless_times_are_refused() -> None:
         Monitor(check_s=0.0)
 
 
+async def test_a_manager_that_is_added_twice_is_watched_once() -> None:
+    async with TransportFactory() as factory:
+        stream, monitor = factory.websocket("binance"), Monitor()
+        monitor.add(stream)
+        once = [found.target.name for _, found in monitor.compliance()]
+        monitor.add(stream)
+        assert [found.target.name for _, found in monitor.compliance()] == once
+        assert "handling" in once
+
+
 async def test_a_manager_that_is_removed_is_let_go() -> None:
     """Also one that was degraded and relieved of load."""
     targets = TargetsConfig(websocket_handling_ms=1e-5, remedies=("conflate",))
