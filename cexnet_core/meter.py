@@ -19,6 +19,8 @@ from cexnet_core.summary import LatencySummary, Rate, StageMetrics
 
 Stages = dict[str, LatencyRecorder]
 
+_LONGEST_WINDOW_S = 366 * 86_400.0
+
 
 class Slow(Protocol):
     """A record among the slowest."""
@@ -49,9 +51,12 @@ class MetricsPolicy:
     slowest: int = 16
 
     def __post_init__(self) -> None:
-        if self.window_s <= 0 or not 1 <= self.slices <= 1000 or not 0 <= self.slowest <= 65_536:
+        # What is no number is neither above nor below; the window is counted in 63 bits of ns.
+        window = 0 < self.window_s <= _LONGEST_WINDOW_S
+        if not window or not 1 <= self.slices <= 1000 or not 0 <= self.slowest <= 65_536:
             raise ConfigurationError(
-                f"{self}: window_s must be above 0, slices 1 to 1000 and slowest 0 to 65536"
+                f"{self}: window_s must be above 0 and at most {_LONGEST_WINDOW_S:g} (a year),"
+                " slices 1 to 1000 and slowest 0 to 65536"
             )
 
 

@@ -26,6 +26,7 @@ from cexnet_core.errors import (
     CexnetError,
     ClockSkewError,
     DeadlineExceeded,
+    OutcomeUnknown,
     RateLimited,
     RequestError,
     RequestNotSent,
@@ -118,6 +119,7 @@ class Line:
         limits = variant.limits
         variant.counters.tries += 1
         attempt = Try()
+        answer: Answer | None = None
         if call.withdrawal is not None:
             call.withdrawal.begin_try(attempt)
         limit_ns = ticks_ns()
@@ -137,6 +139,8 @@ class Line:
             data = self._classify(variant, call, wire, answer)
         except BaseException as error:
             breaker.settle(ticket, health(error, sent=attempt.sent_ns != 0), ticks_ns(), 0)
+            if attempt.sent_ns and not call.idempotent and _would_repeat(error, answer):
+                raise _undecided(call, error) from error
             raise
         ended_ns = ticks_ns()
         breaker.settle(ticket, True, ended_ns, ended_ns - signed_ns)
@@ -209,6 +213,25 @@ def _guarded(act: Callable[..., None], *arguments: Any) -> None:
         act(*arguments)
     except Exception as error:  # noqa: BLE001 - a strategy's, and there may be any
         _BOOKKEEPING_FAILED.log(repr(act), exception=error)
+
+
+def _would_repeat(error: BaseException, answer: Answer | None) -> bool:
+    """Whether a strategy says of what was written that it was not sent, or, unanswered, that it was late."""
+    if isinstance(error, ClockSkewError):
+        return answer is None or error.outcome == "not_sent"
+    return isinstance(error, RequestError) and error.outcome == "not_sent"
+
+
+def _undecided(call: Call[Any], claim: BaseException) -> OutcomeUnknown:
+    label = call.endpoint.label
+    return OutcomeUnknown(
+        f"{label} was written to the exchange, so that it may have been executed, whatever the"
+        f" ExceptionHandlerStrategy says ({claim}). Query the order"
+        f" {call.client_order_id or '(no client order id)'} before acting",
+        outcome="unknown",
+        endpoint=label,
+        client_order_id=call.client_order_id,
+    )
 
 
 def _closed(call: Call[Any]) -> RequestNotSent:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from cexnet.http.endpoint import Call, WireRequest
 from cexnet_core.errors import RequestError
+from cexnet_core.forget import drop_frames
 from cexnet_core.query import escape
 from cexnet_core.secret import Secret
 
@@ -55,20 +56,8 @@ def sealed_call(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     try:
         return work(*given, **named)
     except BaseException as error:
-        _drop_frames(error, handled)
+        drop_frames(error, handled)
         raise
-
-
-def _drop_frames(error: BaseException, handled: BaseException | None) -> None:
-    """Empty the tracebacks of ``error`` and of what led to it, up to what the caller handled."""
-    pending: list[BaseException | None] = [error]
-    seen = {id(handled)}
-    while pending:
-        each = pending.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            each.__traceback__ = None
-            pending += [each.__cause__, each.__context__]
 
 
 def masked(error: R, call: Call[Any], wire: WireRequest) -> R:

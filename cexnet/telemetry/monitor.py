@@ -138,7 +138,9 @@ class Monitor:
         return self._causes.lag
 
     def add(self, manager: Manager) -> None:
-        """Watch ``manager`` too."""
+        """Watch ``manager`` too. Idempotent: nothing is judged or helped twice over."""
+        if any(each is manager for each in self._managers):
+            return
         self._managers.append(manager)
         self._watched += [self._watch(manager, stage) for stage in stages_of(manager, self._targets)]
 

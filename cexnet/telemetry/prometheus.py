@@ -188,7 +188,8 @@ class MetricsServer:
             raise ConfigurationError(
                 f"cannot serve metrics at {address}:{port} ({error.strerror}): choose another port"
             ) from None
-        self.url = f"http://{address}:{self._server.server_port}/metrics"
+        host = f"[{address}]" if ":" in address else address
+        self.url = f"http://{host}:{self._server.server_port}/metrics"
 
     async def close(self) -> None:
         """Stop serving and wait for the thread."""

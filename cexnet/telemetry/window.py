@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.latency import LatencyRecorder
@@ -42,8 +43,10 @@ class Window:
     """
 
     def __init__(self, recorder: LatencyRecorder, *, seconds: float = 60.0, slices: int = 12) -> None:
-        if seconds <= 0 or slices < 1:
-            raise ConfigurationError(f"Window: seconds={seconds:g} and slices={slices} must be above 0")
+        if not 0 < seconds < inf or slices < 1:
+            raise ConfigurationError(
+                f"Window: seconds={seconds:g} and slices={slices} must be above 0 and finite"
+            )
         self.recorder = recorder
         self._slice_s = seconds / slices
         self._copies: deque[tuple[float, LatencyRecorder]] = deque(maxlen=slices + 1)

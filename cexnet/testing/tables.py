@@ -164,7 +164,7 @@ def wrong_errors(case: Case) -> Iterator[str]:
         yield "there are no error samples: add ErrorSample(status, body, error) to errors"
     place = case.intents(rest).get("place_order")
     if place is not None:
-        yield from _unproven_retries(case, rest, place)
+        yield from _wrong_for_orders(case, rest, place)
     for number, sample in enumerate(case.errors):
         where = f"errors[{number}], HTTP {sample.status} {shown(sample.body)}"
         call = place if sample.order else read
@@ -179,8 +179,11 @@ def wrong_errors(case: Case) -> Iterator[str]:
             yield f"{where}: retry_after_s is {error.retry_after_s}, expected {sample.retry_after_s}"
 
 
-def _unproven_retries(case: Case, rest: RestStrategySet, place: Call[Any]) -> Iterator[str]:
-    """After ``retry`` an engine places the order again: each row of it needs a sample that says so."""
+def _wrong_for_orders(case: Case, rest: RestStrategySet, place: Call[Any]) -> Iterator[str]:
+    """After ``retry`` an engine places the order again: each row of it needs a sample that says so.
+
+    And without ``not_found`` the fate of one that never arrived stays unknown.
+    """
     table = _table(rest)
     if table is None:
         return
@@ -189,6 +192,8 @@ def _unproven_retries(case: Case, rest: RestStrategySet, place: Call[Any]) -> It
         if sample.order and sample.error is ExchangeUnavailable:
             refusal = rest.exceptions.refusal(place, _answer(sample.status, sample.body, sample.headers))
             proven |= {sample.status, refusal.exchange_code if refusal is not None else ""}
+    if "not_found" not in {kind for _, kind in _rows(table)}:
+        yield "errors: nothing is 'not_found': resolve_unknown() could never tell that none arrived"
     says = "is 'retry', surely not executed"
     add = "add ErrorSample(..., ExchangeUnavailable, order=True), from the exchange's documents"
     for code, kind in table.codes.items():
@@ -206,13 +211,18 @@ def _unproven_retries(case: Case, rest: RestStrategySet, place: Call[Any]) -> It
             yield f"errors: the prefix {start!r} {says}: list such codes one by one"
 
 
-def _wrong_table(table: ErrorTable) -> Iterator[str]:
+def _rows(table: ErrorTable) -> list[tuple[str, object]]:
+    """Where each row of a table stands, and its class."""
     rows: list[tuple[str, object]] = [(f"codes[{code!r}]", kind) for code, kind in table.codes.items()]
     rows += [(f"texts {code!r} {part!r}", kind) for code, part, kind in table.texts]
     rows += [(f"ranges {low}..{high}", kind) for low, high, kind in table.ranges]
     rows += [(f"prefixes {start!r}", kind) for start, kind in table.prefixes]
     rows += [(f"statuses[{status}]", kind) for status, kind in table.statuses.items()]
-    for where, kind in rows:
+    return rows
+
+
+def _wrong_table(table: ErrorTable) -> Iterator[str]:
+    for where, kind in _rows(table):
         if kind not in _CLASSES:
             yield f"errors: {where} is {kind!r}: choose one of {', '.join(_CLASSES)}"
     listed: tuple[object, ...] = (*table.codes, *table.order_unknown, *table.ok_codes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable, Sequence
 
 from cexnet.websocket.answers import Answers, Outcome
@@ -25,6 +26,7 @@ from cexnet_core.errors import (
     TransportError,
 )
 from cexnet_core.events import SubscriptionAck
+from cexnet_core.forget import drop_frames
 from cexnet_core.messages import MessageSink, PyMessageSink
 from cexnet_core.ratelimit import RollingWindow
 
@@ -85,21 +87,26 @@ class Link:
         self._pace = self._new_pace()  # the exchange counts per connection
         self._heard_before = self.data_messages
         self._awaits_data = True
-        self.connection = await connect(
-            endpoint.url,
-            self._tapped(PyMessageSink(self._on_message)),
-            deadline_s=strategy.connect_deadline_s,
-            ssl_context=endpoint.ssl_context or network.ssl_context,
-            headers=tuple(endpoint.headers.items()),
-            max_message_bytes=strategy.max_message_bytes,
-            # The decoder validates UTF-8 itself; doing it twice would cost every message.
-            validate_utf8=False,
-            proxy=network.proxy,
-            proxy_ssl_context=network.proxy_ssl_context,
-            local_address=network.local_address,
-            happy_eyeballs_delay_s=network.happy_eyeballs_delay_s,
-            deflate=network.deflate,
-        )
+        handled = sys.exception()
+        try:
+            self.connection = await connect(
+                endpoint.url,
+                self._tapped(PyMessageSink(self._on_message)),
+                deadline_s=strategy.connect_deadline_s,
+                ssl_context=endpoint.ssl_context or network.ssl_context,
+                headers=tuple(endpoint.headers.items()),
+                max_message_bytes=strategy.max_message_bytes,
+                # The decoder validates UTF-8 itself; doing it twice would cost every message.
+                validate_utf8=False,
+                proxy=network.proxy,
+                proxy_ssl_context=network.proxy_ssl_context,
+                local_address=network.local_address,
+                happy_eyeballs_delay_s=network.happy_eyeballs_delay_s,
+                deflate=network.deflate,
+            )
+        except BaseException as error:
+            drop_frames(error, handled)  # theirs hold the URL with its listen key, and the proxy's password
+            raise
         self.connection.reader.closed.add_done_callback(self._on_closed)
 
     def end(self, loss: Loss) -> None:

@@ -151,7 +151,17 @@ def test_nothing_recorded_says_so() -> None:
     assert (stage.since_start.p999_ns, stage.rate_per_s) == (-1, 0.0)
 
 
-@pytest.mark.parametrize("wrong", [{"window_s": 0.0}, {"slices": 0}, {"slices": 1001}, {"slowest": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"window_s": 0.0},
+        {"window_s": float("nan")},
+        {"window_s": float("inf")},
+        {"slices": 0},
+        {"slices": 1001},
+        {"slowest": -1},
+    ],
+)
 def test_a_senseless_policy_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="MetricsPolicy"):
         MetricsPolicy(**wrong)  # type: ignore[arg-type]

@@ -188,6 +188,11 @@ TABLES: tuple[Mistake, ...] = (
         r"code 'internal' is 'retry', surely not executed, and no sample of an order has it: add ErrorSample",
         lambda t: with_code(t, "internal", "retry"),
     ),
+    (
+        "test_errors",
+        r"nothing is 'not_found': resolve_unknown\(\) could never tell",
+        lambda t: with_code(t, "no_such_order", "invalid"),
+    ),
     ("test_errors", "HTTP 409 is 'retry', surely not executed", lambda t: t.errors(statuses={409: "retry"})),
     (
         "test_errors",

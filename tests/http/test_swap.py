@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 
 from cexnet.exchanges import binance_rest
+from cexnet.http.answers import Answer
+from cexnet.http.classify import TableErrors
 from cexnet.http.endpoint import Call
+from cexnet.http.faults import TransportFault
 from cexnet.http.limits import LimitScope, ScopedLimiter
 from cexnet.http.retry import FullJitterRetry
 from cexnet.http.strategies import Reservation, RetryStrategy
 from cexnet_core.errors import (
     CexnetError,
+    ClockSkewError,
     ConfigurationError,
     ExchangeUnavailable,
     OutcomeUnknown,
+    RequestError,
     RequestNotSent,
     StrategyError,
 )
@@ -25,7 +30,7 @@ from cexnet_core.hotlog import process_log
 from tests.http.accounts import CREDENTIALS, LIMIT_BUY
 from tests.http.client import PLACED, TIME, manager
 from tests.http.leaks import until
-from tests.http.peer import Peer, drop, reply
+from tests.http.peer import Peer, Step, drop, reply
 
 BUSY = reply(status=503, body=b"")
 
@@ -135,6 +140,39 @@ async def test_no_strategy_can_have_an_order_sent_twice() -> None:
             await rest.place_order(LIMIT_BUY)
         assert len(peer.seen) == 1
         assert not asked
+
+
+class Liar(TableErrors):
+    """Says of everything that it was not sent, or was sent too late."""
+
+    def __init__(self, claim: CexnetError) -> None:
+        super().__init__(binance_rest.ERRORS)
+        self.claim = claim
+
+    def refusal(self, call: Call[Any], answer: Answer) -> Any:
+        return self.claim
+
+    def fault(self, call: Call[Any], fault: TransportFault) -> CexnetError:
+        return self.claim
+
+
+@pytest.mark.parametrize("behave", [drop(), BUSY], ids=["no answer", "an answer"])
+@pytest.mark.parametrize("kind", [RequestNotSent, ClockSkewError])
+async def test_no_classification_can_have_an_order_sent_twice(kind: type[RequestError], behave: Step) -> None:
+    claim = kind("it did not leave us", outcome="not_sent", retryable=True)
+    async with Peer(behave) as peer, manager(peer) as rest:
+        rest.swap(exceptions=Liar(claim))
+        with pytest.raises(OutcomeUnknown, match=r"may have been executed, whatever .*did not leave us"):
+            await rest.place_order(LIMIT_BUY)
+        assert [seen.method for seen in peer.seen] == ["POST"]
+
+
+async def test_an_order_without_an_answer_is_not_signed_anew() -> None:
+    async with Peer(drop()) as peer, manager(peer) as rest:
+        rest.swap(exceptions=Liar(ClockSkewError("too late", outcome="rejected")))
+        with pytest.raises(OutcomeUnknown):
+            await rest.place_order(LIMIT_BUY)
+        assert [seen.method for seen in peer.seen] == ["POST"]
 
 
 class Late(RetryStrategy):

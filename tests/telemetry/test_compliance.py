@@ -167,3 +167,9 @@ def test_tame_gc_freezes_what_there_is() -> None:
         "assert frozen > 1000 and gc.get_threshold()[0] == 12345, (frozen, gc.get_threshold())"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_window_that_makes_no_sense_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="must be above 0 and finite"):
+        Window(LatencyRecorder(1), seconds=seconds)

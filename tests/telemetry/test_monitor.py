@@ -211,6 +211,18 @@ def test_senseless_times_are_refused() -> None:
         Monitor(check_s=0.0)
 
 
+async def test_a_manager_that_is_added_twice_is_watched_once() -> None:
+    monitor = Monitor(EASY, check_s=0.05, window_s=0.5)
+
+    async def busy(stream: Any, rest: Any) -> None:
+        monitor.add(stream)  # run() has added it
+        await until(lambda: any(found.target.name == "handling" for _, found in monitor.compliance()))
+        targets = [found.target.name for _, found in monitor.compliance()]
+        assert targets.count("handling") == 1
+
+    await run(EASY, monitor, Log(), busy)
+
+
 async def test_a_manager_that_is_removed_is_let_go() -> None:
     """Also one that was degraded and relieved of load."""
     targets = TargetsConfig(websocket_handling_ms=1e-5, remedies=("conflate",))

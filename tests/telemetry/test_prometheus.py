@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 import threading
 import weakref
@@ -310,6 +311,19 @@ async def test_a_blocked_or_closed_loop_is_one_sentence(monkeypatch: pytest.Monk
 async def test_a_port_that_is_none_is_one_sentence(port: int) -> None:
     with pytest.raises(ConfigurationError, match=f"port={port}: choose 1 to 65535, or 0"):
         MetricsServer(ManagerCollector(), port=port)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+async def test_an_address_of_ipv6_makes_a_url() -> None:
+    try:
+        server = MetricsServer(ManagerCollector(), address="::1")
+    except ConfigurationError:
+        pytest.skip("nothing can listen at ::1 here")
+    try:
+        assert server.url.startswith("http://[::1]:")
+        assert "cexnet_build_info" in await fetch(server.url)
+    finally:
+        await server.close()
 
 
 async def test_a_port_that_is_taken_is_one_sentence() -> None:

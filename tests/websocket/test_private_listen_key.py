@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -271,3 +272,19 @@ async def test_a_key_that_ended_says_so_once_and_is_replaced() -> None:
     assert key.reveal() == "key-2"
     exchange.known.clear()
     await key.close()  # it has ended already: that is what was wanted
+
+
+def through_a_dead_proxy(account: Desk) -> None:
+    connection = account.stream.strategies.connection
+    connection.network = replace(connection.network, proxy="http://user:proxy-password@127.0.0.1:9")
+
+
+async def test_a_connection_that_fails_shows_neither_key_nor_password(account: Desk) -> None:
+    through_a_dead_proxy(account)
+    with pytest.raises(ConnectError, match=r"nothing listens at 127\.0\.0\.1:9") as caught:
+        await account.listen()
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    text = "".join(told.format())
+    assert "in open" in text, "the way to the connection is shown"
+    for secret in ("listenKey=", "proxy-password"):
+        assert secret not in text
