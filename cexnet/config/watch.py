@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 from cexnet.config.load import load
 from cexnet.config.tree import Config
+from cexnet_core.callbacks import require_plain
 from cexnet_core.errors import CexnetError, ConfigurationError
 
 _logger = logging.getLogger("cexnet.config")
@@ -57,6 +58,8 @@ class ConfigWatch:
     ) -> None:
         if every_s <= 0:
             raise ConfigurationError(f"ConfigWatch: every_s={every_s:g} must be above 0")
+        require_plain("on_change", on_change)
+        require_plain("on_error", on_error)
         self.changes = 0
         self.errors = 0
         self.callback_errors = 0

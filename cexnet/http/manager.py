@@ -36,6 +36,7 @@ from cexnet.http.trace import CallTracer, TracedLine
 from cexnet.http.variant import Variants
 from cexnet.http.warmth import Warmth
 from cexnet.types import Order, OrderRequest
+from cexnet_core.callbacks import require_plain
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded, OutcomeUnknown
 from cexnet_core.meter import Measurement, MetricsPolicy, Stages, rate_of, stages_of
 from cexnet_core.secret import Secret
@@ -101,6 +102,7 @@ class RestManager(AnyRequest):
             )
         if clock_every_s is not None and clock_every_s <= 0:
             raise ConfigurationError("clock_every_s must be above zero, or None for no background task")
+        require_plain("on_breaker", on_breaker)
         self.name = name
         self._deadline_s = deadline_s
         self._session = HttpSession(

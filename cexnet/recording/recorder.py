@@ -12,6 +12,7 @@ from typing import Self
 
 from cexnet.recording.container import Frame, RecordingWriter
 from cexnet.types import Scope
+from cexnet_core.callbacks import require_plain
 from cexnet_core.errors import ConfigurationError, RecordingError
 from cexnet_core.tap import FrameTap
 
@@ -51,6 +52,7 @@ class Recorder:
     ) -> None:
         if not flush_interval_s > 0:
             raise ConfigurationError(f"flush_interval_s is {flush_interval_s}; it must be above 0")
+        require_plain("on_error", on_error)
         self.tap = FrameTap() if tap is None else tap
         self.error: Exception | None = None
         self._flush_interval_s = flush_interval_s

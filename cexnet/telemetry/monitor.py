@@ -26,6 +26,7 @@ from cexnet.telemetry.pauses import GcWatch
 from cexnet.telemetry.stages import Manager, Stage, stages_of
 from cexnet.telemetry.window import Window
 from cexnet.websocket.manager import WebSocketManager
+from cexnet_core.callbacks import require_plain
 from cexnet_core.clock import monotonic_ns, now_ns
 from cexnet_core.errors import CexnetError, ConfigurationError
 from cexnet_core.latency import LatencyRecorder
@@ -110,6 +111,7 @@ class Monitor:
             raise ConfigurationError(
                 f"Monitor: needs 0 < check_s <= window_s, not {check_s:g} and {window_s:g}"
             )
+        require_plain("on_alert", on_alert)
         self.alerts: deque[Alert] = deque(maxlen=_KEPT)
         self.measures: deque[Measure] = deque(maxlen=_KEPT)
         self.callback_errors = 0

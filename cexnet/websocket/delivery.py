@@ -30,9 +30,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from inspect import iscoroutinefunction
 from typing import Any, Literal, Self
 
+from cexnet_core.callbacks import require_plain
 from cexnet_core.errors import ConfigurationError
 from cexnet_core.hotlog import process_log
 from cexnet_core.queue import POLICIES, EventQueue
@@ -135,11 +135,7 @@ class Delivery(AsyncIterator[Any]):
         An exception in it is counted in ``callback_errors``, logged, and isolated.
         Raises ConfigurationError when one is attached already, and for a coroutine function.
         """
-        if iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__):
-            raise ConfigurationError(
-                f"an attached callback is called inline, and {callback!r} is a coroutine function:"
-                " take events with async for, or give a plain function that starts the coroutine"
-            )
+        require_plain("callback", callback)
         if self._pump is not None:
             raise ConfigurationError("a callback is attached already; one queue has one")
         self._pump = asyncio.create_task(self._push(callback), name="cexnet-delivery")

@@ -26,6 +26,7 @@ from cexnet.websocket.strategies import MessageParser, WebSocketStrategySet
 from cexnet.websocket.subscriber import Subscriber
 from cexnet.websocket.tally import Tally
 from cexnet.websocket.topics import TopicReport
+from cexnet_core.callbacks import require_plain
 from cexnet_core.errors import ConfigurationError, DeadlineExceeded
 from cexnet_core.events import EventKind, SubscriptionAck
 from cexnet_core.meter import MetricsPolicy
@@ -77,6 +78,8 @@ class WebSocketManager(Measured, Changeable):
     ) -> None:
         if redundancy < 1:
             raise ConfigurationError(f"redundancy={redundancy}: at least one connection is needed")
+        for what, listener in (("on_state", on_state), ("on_topic", on_topic), ("on_book", on_book)):
+            require_plain(what, listener)
         self.strategies = strategies
         self.redundancy = redundancy
         self._on_state = on_state

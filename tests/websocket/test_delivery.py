@@ -147,7 +147,7 @@ async def test_a_coroutine_function_is_no_callback() -> None:
 
     delivery = Delivery()
     for callback in (Engine(), Engine().__call__):
-        with pytest.raises(ConfigurationError, match="is a coroutine function: take events with async for"):
+        with pytest.raises(ConfigurationError, match="is a coroutine function, which would never run"):
             delivery.attach(callback)
     delivery.attach(lambda event: None)
     await delivery.close()
