@@ -1,11 +1,12 @@
 """Run the benchmarks and write ``results/NAME.json`` and ``results/table.md``.
 
-``run.py [--quick] [FILE...]``; with ``--quick`` nothing is written, since its
-figures are too rough to quote. Benchmarks want a machine that does nothing else.
+With ``--quick`` nothing is written, since its figures are too rough to quote.
+Benchmarks want a machine that does nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import platform
@@ -126,9 +127,16 @@ def write_table() -> str:
 
 def main() -> int:
     """Run what is named, or everything."""
-    quick = "--quick" in sys.argv[1:]
-    named = [Path(name).resolve() for name in sys.argv[1:] if name != "--quick"]
-    files = named or sorted(HERE.glob("test_bench_*.py"))
+    parser = argparse.ArgumentParser(
+        prog="ci/bench", description="Measure cexnet beside its alternatives, and write benchmarks/results."
+    )
+    parser.add_argument("--quick", action="store_true", help="rough figures in little time; writes nothing")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="by default every benchmark")
+    asked = parser.parse_args()
+    quick = asked.quick
+    if missing := [str(path) for path in asked.files if not path.is_file()]:
+        parser.error(f"no such file: {', '.join(missing)}; there are benchmarks/test_bench_*.py")
+    files = [path.resolve() for path in asked.files] or sorted(HERE.glob("test_bench_*.py"))
     facts = machine()
     for name, value in facts.items():
         print(f"cexnet: {name}: {value}")
