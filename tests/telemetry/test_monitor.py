@@ -9,7 +9,6 @@ import weakref
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from cexnet import Channel, Config, ExchangeConfig, Subscription, TransportFactory
 from cexnet.config import TargetsConfig
@@ -248,43 +247,6 @@ async def test_a_manager_that_is_removed_is_let_go() -> None:
         await monitor.look()
         gc.collect()
         assert [ref() is None for ref in gone] == [True, True]
-
-
-async def test_a_remedy_that_hangs_keeps_no_other_manager_waiting() -> None:
-    log, other = Log(), Log()
-    async with (
-        Simulator("binance", ("BTCUSDT",), rate_per_s=500) as deaf,
-        Simulator("gateio", ("BTC_USDT",), rate_per_s=500) as well,
-    ):
-        config = Config(
-            exchange={
-                "binance": ExchangeConfig(websocket_url=deaf.ws_url),
-                "gateio": ExchangeConfig(websocket_url=well.ws_url),
-            }
-        )
-        async with TransportFactory(config) as factory:
-            first, second = factory.websocket("binance"), factory.websocket("gateio")
-            await first.initialize(WANTED, log.on_event)
-            await second.initialize([Subscription(Channel.BOOK_TICKER, "BTC_USDT")], other.on_event)
-            gc.collect()
-            gc.disable()  # a pause would be named as the cause, and nothing be probed
-            try:
-                targets = structs.replace(EASY, websocket_handling_ms=1e-5, remedies=("probe",))
-                monitor = Monitor(targets, check_s=0.05, window_s=30.0, patience=1)
-                monitor.add(first)
-                monitor.add(second)
-                await monitor.look()  # what is judged is what comes from here on
-                await log.more(400)
-                await other.more(400)
-                deaf.inject("half-open")  # no probe is answered from now on
-                async with monitor:
-                    await until(lambda: "binance" in [measure.manager for measure in monitor.measures])
-            finally:
-                gc.enable()
-    assert {alert.manager for alert in monitor.alerts} == {"binance", "gateio"}
-    assert monitor.measures[0].manager == "gateio"
-    (hung,) = [measure for measure in monitor.measures if measure.manager == "binance"]
-    assert "no answer" in hung.result
 
 
 async def test_a_callback_may_remove_the_manager_that_it_is_told_of() -> None:

@@ -20,6 +20,7 @@ from tests.websocket.live import Log, quick_manager, seen
 
 SYMBOLS = ("BTC_USDT", "ETH_USDT")
 BTC, ETH = (Subscription(Channel.BOOK_TICKER, symbol) for symbol in SYMBOLS)
+CHANNELS = ("book_ticker", "trades")
 TRADES = Subscription(Channel.TRADES, "BTC_USDT")
 
 
@@ -265,6 +266,38 @@ async def test_a_monitor_that_ends_while_it_sheds_puts_that_back_too(exchange: S
         assert (measure.action, measure.result) == ("restore", "subscribed book_ticker ETH_USDT again")
         log.counts.clear()
         await log.until(lambda: log.counts["BookTicker", "ETH_USDT"] > 3)
+
+
+async def test_a_remedy_that_hangs_keeps_no_other_manager_waiting(exchange: Simulator) -> None:
+    log, other = Log(), Log()
+
+    def streaming(url: str, symbol: str) -> dict[str, Any]:
+        wanted = [{"channel": each, "symbol": symbol, "sheddable": each == "trades"} for each in CHANNELS]
+        return {"websocket_url": url, "subscriptions": wanted}
+
+    async with exchange, Simulator("binance", ("BTCUSDT",), rate_per_s=500) as deaf:
+        exchanges = {
+            "binance": streaming(deaf.ws_url, "BTCUSDT"),
+            "gateio": streaming(exchange.ws_url, "BTC_USDT"),
+        }
+        targets = {"connect_ms": 60_000, "recovery_ms": 60_000, "websocket_handling_ms": 1e-5}
+        config = config_from_dict({"exchange": exchanges, "targets": {**targets, "remedies": ["shed"]}})
+        async with TransportFactory(config) as factory:
+            first, second = factory.websocket("binance"), factory.websocket("gateio")
+            await first.initialize(None, log.on_event)
+            await second.initialize(None, other.on_event)
+            monitor = Monitor(config.targets, check_s=0.05, window_s=60.0, patience=1)
+            monitor.add(first)
+            monitor.add(second)
+            await monitor.look()  # what is judged is what comes from here on
+            await log.more(400)
+            await other.more(100)
+            deaf.inject("half-open")  # it confirms nothing from now on
+            async with monitor:
+                await seen(lambda: monitor.measures)
+                assert [(each.manager, each.action) for each in monitor.measures] == [("gateio", "shed")]
+                assert {alert.manager for alert in monitor.alerts} == {"binance", "gateio"}
+                await deaf.lift("half-open")
 
 
 async def test_targets_may_change_while_a_monitor_runs(exchange: Simulator) -> None:
