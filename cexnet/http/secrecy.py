@@ -64,7 +64,8 @@ def masked(error: R, call: Call[Any], wire: WireRequest) -> R:
     """``error`` with every secret of the request blotted out of its words."""
     hidden = [*wire.hidden, *_secrets_in(call)]
     error.exchange_message = _blot(error.exchange_message, hidden)
-    error.exchange_code = _blot(error.exchange_code, hidden)  # it is told in traces, too
+    if isinstance(error.exchange_code, str):  # a strategy of another package may have left a number
+        error.exchange_code = _blot(error.exchange_code, hidden)  # it is told in traces, too
     error.args = tuple(_blot(each, hidden) if isinstance(each, str) else each for each in error.args)
     return error
 

@@ -360,3 +360,22 @@ async def test_a_key_in_the_place_of_an_error_code_is_masked() -> None:
         with pytest.raises(ExchangeError) as caught:
             await rest.get("/x", signed=True)
     assert key not in caught.value.exchange_code + str(caught.value)
+
+
+async def test_a_code_that_is_a_number_hides_no_refusal() -> None:
+    class Numbers(type(binance_rest.rest_strategies().exceptions)):  # type: ignore[misc]
+        def refusal(self, *given: Any) -> Any:
+            error = super().refusal(*given)
+            error.exchange_code = int(error.exchange_code)
+            return error
+
+    strategies = binance_rest.rest_strategies(credentials=Credentials("key", Secret(API_SECRET)))
+    strategies.exceptions.__class__ = Numbers
+    async with (
+        Peer(reply({"code": -1121, "msg": "Invalid symbol."}, status=400)) as peer,
+        RestManager(strategies, base_url=peer.url, name="binance") as rest,
+    ):
+        with pytest.raises(ExchangeError) as caught:
+            await rest.place_order(LIMIT_BUY)
+    assert caught.value.exchange_code == -1121
+    assert "Invalid symbol" in str(caught.value)
